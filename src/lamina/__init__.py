@@ -1,0 +1,1 @@
+"""Lamina: a flat picture in, an editable stack of RGBA layers out."""

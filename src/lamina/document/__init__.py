@@ -1,0 +1,1 @@
+"""What a layered picture is: layers, documents, compositing, edits, history. Numpy only."""
