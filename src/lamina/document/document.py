@@ -5,7 +5,7 @@ Knows the fields of document.json, not where pixels are kept: callers hand over 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import UInt8
@@ -97,9 +97,11 @@ def from_json(
     source: UInt8[np.ndarray, "h w 4"] | None = None,
 ) -> Document:
     """The Document of a JSON form; `pixels(entry)` reads a layer's raster. Raises FormatError on anything malformed."""
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        got = data.get("schema") if isinstance(data, dict) else type(data).__name__
-        raise FormatError(f"document.json has schema {got!r}, expected {SCHEMA}")
+    if not isinstance(data, dict):
+        raise FormatError(f"document.json holds a {type(data).__name__}, expected an object")
+    data = cast(dict[str, Any], data)
+    if data.get("schema") != SCHEMA:
+        raise FormatError(f"document.json has schema {data.get('schema')!r}, expected {SCHEMA}")
     try:
         return Document(
             width=int(data["width"]),
@@ -114,7 +116,7 @@ def from_json(
         raise
     except LaminaError as error:
         raise FormatError(f"document.json does not describe a document: {error}") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError(f"document.json is malformed: {type(error).__name__} {error}") from error
 
 
@@ -172,8 +174,13 @@ def _node_from_json(entry: Mapping[str, Any], pixels: Callable[[Mapping[str, Any
         blend=BlendMode(entry.get("blend", "normal")),
         visible=bool(entry.get("visible", True)),
         locked=bool(entry.get("locked", False)),
-        text=Text(**{**text, "box": Box(*text["box"]) if text.get("box") else None}) if text else None,
+        text=_text_from_json(text) if text else None,
     )
+
+
+def _text_from_json(entry: Mapping[str, Any]) -> Text:
+    fields: dict[str, Any] = {**entry, "box": Box(*entry["box"]) if entry.get("box") else None}
+    return Text(**fields)
 
 
 def _plain(value: float) -> float:

@@ -120,8 +120,8 @@ class Layer:
         check_opacity(self.opacity)
         if not all(math.isfinite(v) for v in (self.x, self.y, self.angle)):
             raise InputError(f"place ({self.x}, {self.y}) angle {self.angle} of layer '{self.id}' is not finite")
-        if not all(math.isfinite(s) and s > 0 for s in self.scale):
-            raise InputError(f"scale {self.scale} of layer '{self.id}' is not above 0")
+        if not all(1e-6 <= s <= 1e6 for s in self.scale):
+            raise InputError(f"scale {self.scale} of layer '{self.id}' is outside 0.000001-1000000")
         object.__setattr__(self, "rgba", freeze(rgba))
         object.__setattr__(self, "blend", BlendMode(self.blend))
 
@@ -142,25 +142,51 @@ class Layer:
     @property
     def upright(self) -> bool:
         """True when placement is a plain copy: scale 1, angle 0, integer place."""
-        return self.scale == (1.0, 1.0) and self.angle % 360 == 0 and self.x == int(self.x) and self.y == int(self.y)
+        return self.quarter_turns == 0
+
+    @property
+    def quarter_turns(self) -> int | None:
+        """Clockwise quarter turns (0-3) when these are all that placement does to the pixels, else None.
+
+        Numbers within a billionth of whole count as whole: scaling by 1/3 and then by 3 is a plain copy again.
+        A raster of odd width + height swings by half a pixel when it lies on its side, so there its place may be
+        whole or half.
+        """
+        turns = round(self.angle / 90)
+        halves = 2 if turns % 2 == 1 and (self.width + self.height) % 2 == 1 else 1
+        whole = (self.angle / 90, *self.scale, self.x * halves, self.y * halves)
+        plain = round(self.scale[0]) == round(self.scale[1]) == 1
+        near = plain and all(math.isclose(v, round(v), rel_tol=_NEAR, abs_tol=_NEAR) for v in whole)
+        return turns % 4 if near else None
 
     @property
     def box(self) -> Box:
-        """Bounds on the canvas after scale and angle; may lie outside the canvas."""
-        if self.upright:
-            return Box(int(self.x), int(self.y), int(self.x) + self.width, int(self.y) + self.height)
+        """Bounds on the canvas after scale and angle; may lie outside the canvas.
+
+        Quarter turns stay on the pixel grid: where the centre would put the edges on half a pixel, they go up and left.
+        """
+        turns = self.quarter_turns
+        if turns is not None:
+            width, height = (self.width, self.height) if turns % 2 == 0 else (self.height, self.width)
+            left = math.floor(self.x + (self.width - width) / 2 + _EDGE)
+            top = math.floor(self.y + (self.height - height) / 2 + _EDGE)
+            return Box(left, top, left + width, top + height)
+        corners = self.corners
+        return Box(
+            math.floor(min(x for x, _ in corners) + _EDGE),
+            math.floor(min(y for _, y in corners) + _EDGE),
+            math.ceil(max(x for x, _ in corners) - _EDGE),
+            math.ceil(max(y for _, y in corners) - _EDGE),
+        )
+
+    @property
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        """The raster's corners on the canvas after scale and angle: clockwise, from its top left."""
         cos, sin = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
         half_w, half_h = self.width * self.scale[0] / 2, self.height * self.scale[1] / 2
-        reach_x = abs(half_w * cos) + abs(half_h * sin)
-        reach_y = abs(half_w * sin) + abs(half_h * cos)
         cx, cy = self.centre
-        eps = 1e-6
-        return Box(
-            math.floor(cx - reach_x + eps),
-            math.floor(cy - reach_y + eps),
-            math.ceil(cx + reach_x - eps),
-            math.ceil(cy + reach_y - eps),
-        )
+        reaches = ((-half_w, -half_h), (half_w, -half_h), (half_w, half_h), (-half_w, half_h))
+        return tuple((cx + dx * cos - dy * sin, cy + dx * sin + dy * cos) for dx, dy in reaches)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layer):
@@ -201,6 +227,8 @@ class Group:
 
 Node = Layer | Group
 
+_NEAR = 1e-9
+_EDGE = 1e-6
 _LAYER_VALUES = ("id", "name", "x", "y", "scale", "angle", "opacity", "blend", "visible", "locked", "text")
 
 

@@ -1,0 +1,1 @@
+"""Layered files and art in, training samples out."""

@@ -1,0 +1,124 @@
+"""Batches of scenes for training: buckets by size and layer count, every batch a pure function of its index.
+
+That purity is what makes a resumed run see exactly the data an uninterrupted one would have seen.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lamina.data.scenes import SceneMaker
+
+__all__ = ["Batch", "SceneBatches", "batches"]
+
+_GROUP = 8
+"""Batches drawn together and sorted by layer count, so that little padding is computed."""
+
+
+class Batch(NamedTuple):
+    """Padded truth: `layers` hold straight RGBA bytes, bottom first; `slots` marks the slots a picture is given."""
+
+    picture: Tensor
+    """uint8, b 3 h w"""
+    layers: Tensor
+    """uint8, b M 4 h w, zero where a picture has fewer layers"""
+    truth: Tensor
+    """int64, b: how many layers there are"""
+    counts: Tensor
+    """float32, b: how many are asked for; 0 = find out"""
+    slots: Tensor
+    """bool, b L"""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneBatches(Dataset[Batch]):
+    """Map from batch index to batch."""
+
+    scenes: SceneMaker
+    batch_size: int
+    sizes: tuple[tuple[int, int], ...]
+    """Working sizes (width, height); the first is used in half of the groups."""
+    seed: int
+    auto_share: float = 0.35
+    """Share of pictures asked for without a number; these get up to 6 slots too many."""
+    excess_share: float = 0.12
+    """Share of pictures asked for more layers than there are."""
+    _held: dict[int, list[Batch]] = field(default_factory=dict[int, list[Batch]], repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return 2**31
+
+    def __getitem__(self, index: int) -> Batch:
+        group, place = divmod(index, _GROUP)
+        return self._group(group)[place]
+
+    def _group(self, group: int) -> list[Batch]:
+        if group not in self._held:
+            self._held.clear()
+            self._held[group] = self._draw(group)
+        return self._held[group]
+
+    def _draw(self, group: int) -> list[Batch]:
+        rng = np.random.default_rng((self.seed, group))
+        other = len(self.sizes) > 1 and rng.random() < 0.5
+        size = self.sizes[int(rng.integers(1, len(self.sizes)))] if other else self.sizes[0]
+        rows = [self._row(rng, int(rng.integers(2**62)), size) for _ in range(_GROUP * self.batch_size)]
+        rows.sort(key=lambda row: len(row.slots))
+        split = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        return [_pad(split[i]) for i in rng.permutation(_GROUP)]
+
+    def _row(self, rng: np.random.Generator, seed: int, size: tuple[int, int]) -> Batch:
+        sample = self.scenes(seed, size)
+        truth = len(sample.layers)
+        count, slots, draw = truth, truth, rng.random()
+        if draw < self.auto_share:
+            count, slots = 0, truth + int(rng.integers(1, 7))
+        elif draw < self.auto_share + self.excess_share:
+            count = slots = truth + int(rng.integers(1, 4))
+        most = self.scenes.max_layers
+        return Batch(
+            torch.from_numpy(sample.composite).permute(2, 0, 1),
+            torch.from_numpy(sample.layers).permute(0, 3, 1, 2),
+            torch.tensor(truth),
+            torch.tensor(float(min(count, most))),
+            torch.ones(min(slots, most), dtype=torch.bool),
+        )
+
+
+def batches(data: SceneBatches, start: int, stop: int, *, workers: int = 1) -> Iterator[Batch]:
+    """Batches `start` to `stop` in order; drawn in a process of their own when `workers` is 1."""
+    return iter(DataLoader(data, batch_size=None, sampler=_Range(start, stop), num_workers=workers))
+
+
+class _Range(Sampler[int]):
+    def __init__(self, start: int, stop: int) -> None:
+        self.start, self.stop = start, stop
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.stop))
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+def _pad(rows: list[Batch]) -> Batch:
+    most = max(row.layers.shape[0] for row in rows)
+    length = max(row.slots.shape[0] for row in rows)
+    height, width = rows[0].picture.shape[-2:]
+    layers = torch.zeros(len(rows), most, 4, height, width, dtype=torch.uint8)
+    slots = torch.zeros(len(rows), length, dtype=torch.bool)
+    for index, row in enumerate(rows):
+        layers[index, : row.layers.shape[0]] = row.layers
+        slots[index, : row.slots.shape[0]] = row.slots
+    return Batch(
+        torch.stack([row.picture for row in rows]),
+        layers,
+        torch.stack([row.truth for row in rows]),
+        torch.stack([row.counts for row in rows]),
+        slots,
+    )

@@ -1,0 +1,188 @@
+"""Bring a network's small layers to the picture's own size.
+
+Colour regions of the picture vote on the layer they belong to (`regions`), borders become soft where the picture is
+(`edges`), alphas follow from what is seen plus what must lie underneath, and hidden colours are continued from the
+layer's own surroundings (`fill`). Visible colours are the picture's. Everything costly happens at a bounded working
+size; the last step runs in strips at full size (`paint`). Knows arrays and layers; no network.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from lamina.decompose.edges import Borders, clean_parts, find_borders
+from lamina.decompose.fill import continue_colours, membrane
+from lamina.decompose.paint import Sheet, paint
+from lamina.decompose.regions import segment, vote
+from lamina.document.layer import Layer
+from lamina.pixels import bleed
+
+__all__ = ["Coarse", "lift"]
+
+_WORKING_SIDE = 1024
+"""Longer side of the working picture at most."""
+
+_MARGIN = 5
+"""Working pixels kept around what a layer shows."""
+
+_ENCLOSED = 0.85
+"""A part covers a layer rather than ends it when this share of its border lies on the layer."""
+
+_STAGES = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coarse:
+    """What a network says about a picture, at its own size, layers bottom first; it spans the whole picture."""
+
+    visible: Float[np.ndarray, "L h w"]
+    """Weight with which each layer is seen; sums to one over the layers."""
+    alpha: Float[np.ndarray, "L h w"]
+    """Coverage 0-1, hidden parts included."""
+    rgb: Float[np.ndarray, "L h w 3"]
+    """Straight colour 0-1, hidden parts included."""
+    confidence: Float[np.ndarray, " L"]
+    """How sure the network is that the layer exists, 0-1."""
+
+
+def lift(
+    picture: UInt8[np.ndarray, "h w 4"], coarse: Coarse, on_step: Callable[[int, int], None] | None = None
+) -> list[Layer]:
+    """Layers (bottom first, as many as `coarse` has, trimmed) at the size of `picture`.
+
+    The bottom layer covers the canvas; for a picture with alpha the stack's alpha is the picture's, nearly: rounding
+    is `make_exact`'s. A layer that is seen nowhere comes back as one transparent pixel.
+    """
+    opaque = bool((picture[..., 3] == 255).all())
+    source = picture if opaque else bleed(picture)
+    small = _working_picture(source)
+    _tell(on_step, 1)
+    label = _labels(small, coarse)
+    borders = find_borders(label)
+    _tell(on_step, 2)
+    sheets = _sheets(small, borders, coarse)
+    _tell(on_step, 3)
+    layers = paint(picture, source, borders, sheets)
+    _tell(on_step, 4)
+    return layers
+
+
+def _tell(on_step: Callable[[int, int], None] | None, step: int) -> None:
+    if on_step is not None:
+        on_step(step, _STAGES)
+
+
+def _working_picture(source: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "H W 3"]:
+    height, width = source.shape[:2]
+    scale = min(1.0, _WORKING_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.ascontiguousarray(_resized(source, size)[..., :3])
+
+
+def _labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
+    """The layer seen at each working pixel: what its region voted."""
+    size = (small.shape[1], small.shape[0])
+    weights = np.stack([_resized(weight, size) for weight in coarse.visible.astype(np.float32)])
+    regions = segment(small)
+    return vote(regions, small, weights).argmax(axis=0).astype(np.uint8)[regions]
+
+
+def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse) -> list[Sheet]:
+    """Every layer's sheet, bottom first: the colours of lower ones help to tell the purest pixels of upper ones."""
+    picture = small.astype(np.float32)
+    around = np.zeros_like(picture)
+    sheets: list[Sheet] = []
+    for number in range(len(coarse.visible)):
+        clean = clean_parts(borders, number, picture, around if number else None)
+        hidden = _hidden_alpha(number, borders.label, coarse)
+        sheet = _sheet(picture, clean, hidden, 255 * coarse.rgb[number].astype(np.float32), whole=number == 0)
+        sheets.append(sheet)
+        below = (borders.lower == number)[sheet.rows, sheet.columns]
+        colour = _enlarged(sheet.colour[..., :3], below.shape)
+        np.copyto(around[sheet.rows, sheet.columns], colour, where=below[..., None])
+    return sheets
+
+
+def _sheet(picture: Any, clean: Any, hidden: Any, guess: Any, *, whole: bool) -> Sheet:
+    rows, columns = _box(clean | (hidden > 0), whole=whole)
+    part = (rows, columns)
+    known = clean[part].astype(np.float32)
+    size = ((known.shape[1] + 1) // 2, (known.shape[0] + 1) // 2)
+    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+    mean, mean_square = (
+        cv2.resize(v * known[..., None], size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
+        for v in (picture[part], np.square(picture[part]))
+    )
+    expected = _resized(guess, (picture.shape[1], picture.shape[0]))[part]
+    expected = np.clip(cv2.resize(expected, size, interpolation=cv2.INTER_AREA), 0, 255)
+    seen = share > 0
+    colour = np.clip(continue_colours(mean, seen, expected), 0, 255)
+    variance = _variance(mean, mean_square, seen)
+    return Sheet(rows=rows, columns=columns, colour=np.dstack([colour, variance]), hidden=hidden[part])
+
+
+def _variance(mean: Any, mean_square: Any, seen: Any) -> Any:
+    """Colour variance in a small window of the pixels seen, continued where none is."""
+    weight = seen.astype(np.float32)
+    total = cv2.blur(weight, (5, 5))
+    mass = np.maximum(total, 1e-6)[..., None]
+    local, local_square = (cv2.blur(v * weight[..., None], (5, 5)) / mass for v in (mean, mean_square))
+    variance = np.maximum(local_square - np.square(local), 0).sum(axis=2, keepdims=True)
+    return membrane(variance, total > 0.01)
+
+
+def _hidden_alpha(number: int, label: UInt8[np.ndarray, "h w"], coarse: Coarse) -> Float[np.ndarray, "h w"]:
+    """Alpha of a layer where upper ones cover it: the network's, and whole below what lies inside its outline."""
+    if number == 0:
+        return np.ones(label.shape, np.float32)
+    seen = label == number
+    if not seen.any():
+        return np.zeros(label.shape, np.float32)
+    covered = (label > number).astype(np.uint8)
+    guess = _resized(coarse.alpha[number].astype(np.float32), (label.shape[1], label.shape[0]))
+    guess = np.clip((guess - 0.5) * 3 + 0.5, 0, 1) * covered
+    count, parts = _parts(covered)
+    ring = cv2.dilate(covered, np.ones((3, 3), np.uint8)) > covered
+    around = cv2.dilate(parts.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)[ring]
+    border = np.bincount(around, minlength=count)
+    own = np.bincount(around, seen[ring], minlength=count)
+    inside = own > _ENCLOSED * border
+    inside[0] = False
+    return np.where(inside[parts], np.float32(1), guess)
+
+
+def _parts(mask: Any) -> tuple[int, Any]:
+    """Number the connected parts of a mask from 1 on."""
+    return cv2.connectedComponents(mask, connectivity=8)
+
+
+def _box(mask: Bool[np.ndarray, "h w"], *, whole: bool) -> tuple[slice, slice]:
+    """Rows and columns of a mask and some margin, from even numbers on; one cell when it is empty."""
+    if whole:
+        return slice(0, mask.shape[0]), slice(0, mask.shape[1])
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        return slice(0, 1), slice(0, 1)
+
+    def span(found: Any, stop: int) -> slice:
+        return slice(max(0, int(found[0]) - _MARGIN) // 2 * 2, min(stop, int(found[-1]) + 1 + _MARGIN))
+
+    return span(rows, mask.shape[0]), span(columns, mask.shape[1])
+
+
+def _resized(values: Any, size: tuple[int, int]) -> Any:
+    """Bilinear when enlarging, area means when shrinking; `size` is (width, height)."""
+    shrinks = size[0] < values.shape[1] or size[1] < values.shape[0]
+    return cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _enlarged(half: Any, shape: tuple[int, ...]) -> Any:
+    """Twice the size, less a row or column where the size is odd."""
+    height, width = half.shape[:2]
+    return cv2.resize(half, (width * 2, height * 2), interpolation=cv2.INTER_LINEAR)[: shape[0], : shape[1]]

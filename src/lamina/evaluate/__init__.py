@@ -1,0 +1,1 @@
+"""How good is a decomposition: layered pictures in, figures out."""

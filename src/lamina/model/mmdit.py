@@ -1,0 +1,242 @@
+"""The variable-layers multimodal diffusion transformer: tokens of slots, condition and text in, velocity out.
+
+Knows tensors only: no files, no sampler, no VAE. Source: Qwen-Image-Layered (arXiv 2512.15603), section 3.2, on the
+backbone of Qwen-Image (arXiv 2508.02324). Parameter names are those of the released checkpoint, which therefore
+loads as it is.
+"""
+
+import math
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lamina.errors import InputError
+from lamina.model.config import MMDiTConfig
+from lamina.model.tokens import CONDITION, apply_rope, grid_ids, rope, text_ids
+
+__all__ = ["DualStreamBlock", "MMDiT"]
+
+_EPS = 1e-6
+
+
+class MMDiT(nn.Module):
+    """The network; one set of weights serves any number of layers."""
+
+    def __init__(self, config: MMDiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.img_in = nn.Linear(config.token_width, width)
+        self.txt_norm = nn.RMSNorm(config.text_width, eps=_EPS)
+        self.txt_in = nn.Linear(config.text_width, width)
+        self.time_text_embed = _TimeEmbedding(width)
+        # Nothing reads the context after the last block, so its way out is not computed there.
+        self.transformer_blocks = nn.ModuleList(
+            [DualStreamBlock(width, config.heads, context_out=i + 1 < config.depth) for i in range(config.depth)]
+        )
+        self.norm_out = _FinalNorm(width)
+        self.proj_out = nn.Linear(width, config.token_width)
+
+    def forward(
+        self,
+        slots: Float[Tensor, "b n s c"],
+        condition: Float[Tensor, "b s c"] | None,
+        text: Float[Tensor, "b t e"],
+        timestep: Float[Tensor, " b"],
+        grid: tuple[int, int],
+        text_mask: Bool[Tensor, "b t"] | None = None,
+        rgb: Bool[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b n s c"]:
+        """The velocity of the noisy `slots`: the composite (0) and the layers 1..L, bottom to top, so n = L + 1.
+
+        `condition` is the clean picture's tokens, None to make layers from text alone; `timestep` 1 is noise, 0 data;
+        `grid` is (rows, columns) of tokens; `text_mask` is true on real text tokens; `rgb` asks for opaque pictures
+        instead of RGBA. Raises InputError when the grid is not that of the tokens.
+        """
+        count, per_slot, device = slots.shape[1], slots.shape[2], slots.device
+        if grid[0] * grid[1] != per_slot:
+            raise InputError(f"a grid of {grid[0]}x{grid[1]} has {grid[0] * grid[1]} tokens, got {per_slot} per slot")
+        order = list(range(count)) + ([] if condition is None else [CONDITION])
+        axes, theta = self.config.rope_axes, self.config.theta
+        visual_rope = rope(grid_ids(torch.tensor(order, device=device), grid), axes, theta)
+        text_rope = rope(text_ids(text.shape[1], count, grid, device), axes, theta)
+
+        sequence = rearrange(slots, "b n s c -> b (n s) c")
+        if condition is not None:
+            sequence = torch.cat([sequence, condition], dim=1)
+        visual, context = self.img_in(sequence), self.txt_in(self.txt_norm(text))
+        modulation = self.time_text_embed(timestep, rgb)
+        for block in self.transformer_blocks:
+            visual, context = block(visual, context, visual_rope, text_rope, modulation, text_mask)
+        velocity = self.proj_out(self.norm_out(visual[:, : count * per_slot], modulation))
+        return rearrange(velocity, "b (n s) c -> b n s c", n=count)
+
+
+class DualStreamBlock(nn.Module):
+    """A transformer block with its own parameters for the visual and the context stream and one joint attention.
+
+    `modulated`: norms have no weights of their own but are shifted, scaled and gated by the time embedding; else plain
+    norms and residuals, for networks of one step. `context_out=False` is for a block after which nothing reads the
+    context: it comes back as it was, at no cost. The parameters are the same either way.
+    """
+
+    def __init__(
+        self, width: int, heads: int, *, mlp_ratio: int = 4, modulated: bool = True, context_out: bool = True
+    ) -> None:
+        super().__init__()
+        self.context_out = context_out
+        # Each is called once a forward with the time embedding, so a table of its values may take its place.
+        self.img_mod = _modulation(width) if modulated else None
+        self.txt_mod = _modulation(width) if modulated else None
+        self.img_norm1 = nn.LayerNorm(width, eps=_EPS, elementwise_affine=not modulated)
+        self.img_norm2 = nn.LayerNorm(width, eps=_EPS, elementwise_affine=not modulated)
+        self.txt_norm1 = nn.LayerNorm(width, eps=_EPS, elementwise_affine=not modulated)
+        self.txt_norm2 = nn.LayerNorm(width, eps=_EPS, elementwise_affine=not modulated)
+        self.attn = _JointAttention(width, heads)
+        self.img_mlp = _mlp(width, mlp_ratio)
+        self.txt_mlp = _mlp(width, mlp_ratio)
+
+    def forward(
+        self,
+        visual: Float[Tensor, "b s d"],
+        context: Float[Tensor, "b t d"],
+        visual_rope: Float[Tensor, "s k 2"],
+        context_rope: Float[Tensor, "t k 2"],
+        modulation: Float[Tensor, "b d"] | None = None,
+        context_mask: Bool[Tensor, "b t"] | None = None,
+    ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b t d"]]:
+        """Both streams after attention and MLP.
+
+        `modulation` is the time embedding, for a modulated block only; `context_mask` is true on context tokens that
+        may be attended to.
+        """
+        img = _six(self.img_mod, modulation)
+        txt = _six(self.txt_mod, modulation)
+        seen, read = self.attn(
+            _shifted(self.img_norm1(visual), img[:2]),
+            _shifted(self.txt_norm1(context), txt[:2]),
+            visual_rope,
+            context_rope,
+            context_mask,
+            self.context_out,
+        )
+        visual = visual + _gated(seen, img[2])
+        visual = visual + _gated(self.img_mlp(_shifted(self.img_norm2(visual), img[3:5])), img[5])
+        if read is None:
+            return visual, context
+        context = context + _gated(read, txt[2])
+        context = context + _gated(self.txt_mlp(_shifted(self.txt_norm2(context), txt[3:5])), txt[5])
+        return visual, context
+
+
+class _JointAttention(nn.Module):
+    """Attention over [context, visual], each with its own projections; queries and keys are RMS-normed per head."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q, self.to_k, self.to_v = (nn.Linear(width, width) for _ in range(3))
+        self.add_q_proj, self.add_k_proj, self.add_v_proj = (nn.Linear(width, width) for _ in range(3))
+        self.norm_q, self.norm_k = (nn.RMSNorm(width // heads, eps=_EPS) for _ in range(2))
+        self.norm_added_q, self.norm_added_k = (nn.RMSNorm(width // heads, eps=_EPS) for _ in range(2))
+        self.to_out = nn.Sequential(nn.Linear(width, width))
+        self.to_add_out = nn.Linear(width, width)
+
+    def forward(
+        self,
+        visual: Float[Tensor, "b s d"],
+        context: Float[Tensor, "b t d"],
+        visual_rope: Float[Tensor, "s k 2"],
+        context_rope: Float[Tensor, "t k 2"],
+        context_mask: Bool[Tensor, "b t"] | None,
+        context_out: bool,
+    ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b t d"] | None]:
+        """What each stream reads; None for a context that asks nothing."""
+        query = apply_rope(self.norm_q(self._split(self.to_q(visual))), visual_rope)
+        key = apply_rope(self.norm_k(self._split(self.to_k(visual))), visual_rope)
+        context_key = apply_rope(self.norm_added_k(self._split(self.add_k_proj(context))), context_rope)
+        value = torch.cat([self._split(self.add_v_proj(context)), self._split(self.to_v(visual))], dim=2)
+        key = torch.cat([context_key, key], dim=2)
+        if context_out:
+            asked = apply_rope(self.norm_added_q(self._split(self.add_q_proj(context))), context_rope)
+            query = torch.cat([asked, query], dim=2)
+        mask = None
+        if context_mask is not None:
+            mask = F.pad(context_mask, (0, visual.shape[1]), value=True)[:, None, None]
+        joint = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        joint = rearrange(joint, "b h s e -> b s (h e)")
+        if not context_out:
+            return self.to_out(joint), None
+        length = context.shape[1]
+        return self.to_out(joint[:, length:]), self.to_add_out(joint[:, :length])
+
+    def _split(self, x: Tensor) -> Tensor:
+        return rearrange(x, "b s (h e) -> b h s e", h=self.heads)
+
+
+class _TimeEmbedding(nn.Module):
+    """Sinusoid of 1000 t, cosines first, through a two-layer MLP; plus one of two learned rows (RGBA, RGB)."""
+
+    def __init__(self, width: int, waves: int = 128) -> None:
+        super().__init__()
+        self.waves = waves
+        self.timestep_embedder = _chain(
+            linear_1=nn.Linear(2 * waves, width), act=nn.SiLU(), linear_2=nn.Linear(width, width)
+        )
+        self.addition_t_embedding = nn.Embedding(2, width)
+
+    def forward(self, timestep: Float[Tensor, " b"], rgb: Bool[Tensor, " b"] | None) -> Float[Tensor, "b d"]:
+        rows = self.addition_t_embedding.weight
+        index = torch.arange(self.waves, dtype=torch.float32, device=timestep.device)
+        frequencies = torch.exp(-math.log(10_000.0) * index / self.waves)
+        # In this order, because float32 rounds angles of hundreds of radians, and the weights learned with it.
+        angles = 1000.0 * (timestep.float()[:, None] * frequencies)
+        embedded = self.timestep_embedder(torch.cat([angles.cos(), angles.sin()], dim=-1).to(rows.dtype))
+        return embedded + (rows[0] if rgb is None else rows[rgb.long()])
+
+
+class _FinalNorm(nn.Module):
+    """LayerNorm scaled and shifted by the time embedding: here the scale comes first, unlike in the blocks."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 2 * width)
+        self.norm = nn.LayerNorm(width, eps=_EPS, elementwise_affine=False)
+
+    def forward(self, x: Float[Tensor, "b s d"], modulation: Float[Tensor, "b d"]) -> Float[Tensor, "b s d"]:
+        scale, shift = self.linear(F.silu(modulation))[:, None].chunk(2, dim=-1)
+        return _shifted(self.norm(x), (shift, scale))
+
+
+def _modulation(width: int) -> nn.Module:
+    return nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+
+
+def _mlp(width: int, ratio: int) -> nn.Module:
+    lift = _chain(proj=nn.Linear(width, ratio * width), gelu=nn.GELU("tanh"))
+    return _chain(net=_chain(**{"0": lift, "2": nn.Linear(ratio * width, width)}))
+
+
+def _chain(**modules: nn.Module) -> nn.Sequential:
+    """A Sequential whose parts have the published names."""
+    return nn.Sequential(OrderedDict(modules))
+
+
+def _six(module: nn.Module | None, modulation: Tensor | None) -> tuple[Tensor | None, ...]:
+    """Shift, scale, gate of the attention, then of the MLP."""
+    if module is None:
+        return (None,) * 6
+    return module(modulation)[:, None].chunk(6, dim=-1)
+
+
+def _shifted(x: Tensor, by: tuple[Tensor | None, ...]) -> Tensor:
+    shift, scale = by
+    return x if shift is None or scale is None else x * (1 + scale) + shift
+
+
+def _gated(x: Tensor, gate: Tensor | None) -> Tensor:
+    return x if gate is None else gate * x

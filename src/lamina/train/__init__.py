@@ -1,0 +1,1 @@
+"""One loop, several stages. A run is a TrainConfig made by a recipe; running the same command again resumes it."""

@@ -1,0 +1,76 @@
+"""The optimiser, its learning-rate schedule, and the EMA of the weights."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lamina.train.config import OptimConfig
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+__all__ = ["Ema", "Optimiser", "rate"]
+
+
+def rate(step: int, steps: int, config: OptimConfig) -> float:
+    """Learning-rate factor at `step` of `steps`: linear warm-up, flat, cosine tail to 0."""
+    tail = max(1, round(steps * config.decay_share))
+    up = min(1.0, (step + 1) / max(1, config.warmup))
+    left = min(1.0, max(0, steps - step) / tail)
+    return up * (0.5 - 0.5 * math.cos(math.pi * left))
+
+
+class Optimiser:
+    """AdamW over one network, with clipping and a state that fits in safetensors."""
+
+    def __init__(self, network: nn.Module, config: OptimConfig) -> None:
+        self.config = config
+        self.parameters = list(network.parameters())
+        matrices = [p for p in self.parameters if p.ndim >= 2]
+        rest = [p for p in self.parameters if p.ndim < 2]
+        self.inner = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+            lr=config.lr,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+
+    def step(self, factor: float) -> float:
+        """Clip, step with the rate times `factor`, clear the gradients; return the gradient norm."""
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+        for group in self.inner.param_groups:
+            group["lr"] = self.config.lr * factor
+        self.inner.step()
+        self.inner.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def state(self) -> dict[str, Tensor]:
+        """Every state tensor under a flat name."""
+        return {
+            f"{index}.{key}": torch.as_tensor(value)
+            for index, state in self.inner.state_dict()["state"].items()
+            for key, value in state.items()
+        }
+
+    def load(self, flat: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        held = self.inner.state_dict()
+        held["state"] = {}
+        for name, value in flat.items():
+            index, key = name.split(".", 1)
+            held["state"].setdefault(int(index), {})[key] = value
+        self.inner.load_state_dict(held)
+
+
+class Ema:
+    """Exponential moving average of the parameters, with the early average kept short."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the network after `step` steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in network.state_dict().items():
+            self.values[name].lerp_(value.detach(), 1 - decay)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from lamina.errors import CheckpointError
+from lamina.model.config import from_json, to_json
+from lamina.model.small import SmallConfig, SmallNet
+
+TINY = SmallConfig(channels=(8, 8, 16), width=32, heads=2, depth=2, features=8)
+
+
+def run(network: SmallNet, slots: torch.Tensor, seed: int = 0, size: tuple[int, int] = (48, 64)) -> tuple[torch.Tensor, ...]:
+    picture = torch.rand(len(slots), 3, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    with torch.no_grad():
+        return network(picture, slots.sum(1).float(), slots)
+
+
+@pytest.fixture(scope="module")
+def network() -> SmallNet:
+    torch.manual_seed(0)
+    return SmallNet(TINY)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 7, 20])
+def test_one_network_serves_one_to_twenty_layers(network: SmallNet, layers: int) -> None:
+    output = run(network, torch.ones(2, layers, dtype=torch.bool))
+    assert output.visible.shape == output.alpha.shape == (2, layers, 24, 32)
+    assert output.rgb.shape == (2, layers, 3, 24, 32)
+    assert output.presence.shape == output.depth.shape == (2, layers)
+    assert torch.isfinite(output.rgb).all()
+
+
+def test_masked_slots_change_nothing_for_the_others(network: SmallNet) -> None:
+    short = run(network, torch.ones(1, 3, dtype=torch.bool))
+    padded = torch.zeros(1, 6, dtype=torch.bool)
+    padded[:, :3] = True
+    long = run(network, padded)
+    for name in ("alpha", "rgb", "presence", "depth"):
+        assert torch.allclose(getattr(short, name), getattr(long, name)[:, :3], atol=1e-5)
+    assert long.visible.softmax(1)[:, 3:].max() == 0
+
+
+def test_pictures_of_a_batch_do_not_see_each_other(network: SmallNet) -> None:
+    slots = torch.ones(2, 4, dtype=torch.bool)
+    picture = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.no_grad():
+        both = network(picture, torch.tensor([4.0, 0.0]), slots)
+        alone = network(picture[1:], torch.tensor([0.0]), slots[1:])
+    assert torch.allclose(both.visible[1:], alone.visible, atol=1e-4)
+
+
+def test_number_asked_for_changes_the_answer(network: SmallNet) -> None:
+    slots = torch.ones(1, 4, dtype=torch.bool)
+    picture = torch.zeros(1, 3, 32, 32)
+    with torch.no_grad():
+        asked = network(picture, torch.tensor([4.0]), slots)
+        free = network(picture, torch.tensor([0.0]), slots)
+    assert not torch.allclose(asked.visible, free.visible)
+
+
+def test_config_survives_json_and_refuses_odd_heads() -> None:
+    assert from_json(SmallConfig, to_json(TINY)) == TINY
+    with pytest.raises(CheckpointError, match="width 30"):
+        SmallConfig(width=30, heads=4)

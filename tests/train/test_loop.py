@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from lamina.data.art import Bank
+from lamina.data.loader import SceneBatches
+from lamina.data.scenes import SceneMaker
+from lamina.errors import CheckpointError
+from lamina.model import checkpoint
+from lamina.model.small import SmallConfig, SmallNet
+from lamina.train.config import DataConfig, OptimConfig, TrainConfig
+from lamina.train.loop import train
+from lamina.train.objectives import small_objective, small_validation
+from lamina.train.optim import rate
+
+TINY = SmallConfig(channels=(8, 8, 16), width=32, heads=2, depth=1, features=8, max_layers=8)
+
+
+def config(out: Path, **changes: object) -> TrainConfig:
+    values: dict[str, object] = {
+        "stage": "small",
+        "model": TINY,
+        "data": DataConfig(bank=Path("bank"), batch_size=2, sizes=((32, 32),), workers=0),
+        "optim": OptimConfig(warmup=2),
+        "steps": 6,
+        "out": out,
+        "save_every": 3,
+    }
+    return TrainConfig(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def data(bank: Bank) -> SceneBatches:
+    return SceneBatches(SceneMaker(bank, max_layers=5), 2, ((32, 32),), 0)
+
+
+class Stop(Exception):
+    pass
+
+
+def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, data: SceneBatches) -> None:
+    whole = train(config(tmp_path / "whole"), small_objective, data)
+
+    def stop_after_four(step: int, _total: int, _metrics: dict[str, float]) -> None:
+        if step == 4:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(config(tmp_path / "cut"), small_objective, data, on_step=stop_after_four)
+    resumed = train(config(tmp_path / "cut"), small_objective, data)
+    assert whole.read_bytes() == resumed.read_bytes()
+    assert (tmp_path / "whole" / "state.safetensors").read_bytes() == (
+        tmp_path / "cut" / "state.safetensors"
+    ).read_bytes()
+
+
+def test_training_lowers_the_loss_and_validates_with_the_average(tmp_path: Path, data: SceneBatches) -> None:
+    fixed = [data[0]]
+    path = train(
+        config(tmp_path, steps=30, optim=OptimConfig(lr=3e-3, warmup=2), validate_every=15),
+        small_objective,
+        data,
+        validate=lambda network: small_validation(network, fixed),
+    )
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows]
+    assert sum(losses[-6:]) < 0.9 * sum(losses[:6])
+    assert [row["step"] for row in rows if "val_iou" in row] == [15, 30]
+    settings, state = checkpoint.load(path, kind="small")
+    assert settings["width"] == 32
+    network = SmallNet(TINY)
+    checkpoint.fill(network, state)
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == 30
+
+
+def test_folder_of_another_run_is_refused(tmp_path: Path, data: SceneBatches) -> None:
+    train(config(tmp_path, steps=1), small_objective, data)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        train(config(tmp_path, seed=1), small_objective, data)
+
+
+def test_run_can_start_from_the_weights_of_another(tmp_path: Path, data: SceneBatches) -> None:
+    first = train(config(tmp_path / "a", steps=2), small_objective, data)
+    second = train(config(tmp_path / "b", steps=1, init_from=first, optim=OptimConfig(lr=0.0)), small_objective, data)
+    old, new = checkpoint.load(first, kind="small")[1], checkpoint.load(second, kind="small")[1]
+    assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_rate_warms_up_stays_and_falls_to_zero() -> None:
+    optim = OptimConfig(warmup=10, decay_share=0.5)
+    assert rate(0, 100, optim) == pytest.approx(0.1)
+    assert rate(30, 100, optim) == 1.0
+    assert rate(75, 100, optim) == pytest.approx(0.5)
+    assert rate(99, 100, optim) < 0.01
