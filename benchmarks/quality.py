@@ -24,6 +24,7 @@ from lamina.document.document import Document
 from lamina.document.layer import Layer
 from lamina.errors import LaminaError
 from lamina.evaluate.metrics import MERGES, Scores, means, reduce_stack, score
+from lamina.pixels import round_u8
 
 __all__ = ["Predict", "Row", "load_predictor", "main", "measure", "summarize", "table"]
 
@@ -47,18 +48,52 @@ class Row:
 
 
 def load_predictor(model: str) -> Predict:
-    """`classical`, or whatever `Decomposer.load` takes: the name of shipped weights or a checkpoint's path."""
+    """How to predict: `classical`; a checkpoint (`small` or a path); `random`, the same pipeline with an untrained
+    network; `raw:small`, `raw:PATH` or `raw:random`, the network alone, its layers only enlarged."""
     if model == "classical":
         return _classical
-    from lamina.decompose.decomposer import Decomposer
     from lamina.options import DecomposeOptions
 
-    decomposer: Any = Decomposer.load(model)
+    raw = model.startswith("raw:")
+    decomposer = _decomposer(model.removeprefix("raw:"))
 
     def predict(picture: Path, layers: int | None) -> list[np.ndarray]:
-        return canvases(decomposer(picture, DecomposeOptions(layers=layers or "auto")))
+        options = DecomposeOptions(layers=layers or "auto")
+        if raw:
+            return _raw(decomposer, _open(picture, "RGB"), options)
+        return canvases(decomposer(picture, options))
 
     return predict
+
+
+def _decomposer(model: str) -> Any:
+    from lamina.decompose.decomposer import Decomposer
+
+    if model != "random":
+        return Decomposer.load(model)
+    import torch
+
+    from lamina.model.small import SmallConfig, SmallNet
+
+    torch.manual_seed(0)
+    return Decomposer(SmallNet(SmallConfig()), name="random")
+
+
+def _raw(decomposer: Any, rgb: np.ndarray, options: Any) -> list[np.ndarray]:
+    """The network's own alphas and colours, enlarged bilinearly; seen colours are the picture's."""
+    opaque = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+    coarse = decomposer.coarse(opaque, options)
+    size = (rgb.shape[1], rgb.shape[0])
+
+    def enlarged(values: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+
+    layers: list[np.ndarray] = []
+    for visible, alpha, colour in zip(coarse.visible, coarse.alpha, coarse.rgb, strict=True):
+        seen = enlarged(visible)[..., None]
+        hidden = np.dstack([enlarged(colour[..., c]) for c in range(3)]) * 255
+        layers.append(round_u8(np.dstack([rgb * seen + hidden * (1 - seen), enlarged(alpha) * 255])))
+    return layers
 
 
 def canvases(document: Document) -> list[np.ndarray]:

@@ -115,7 +115,7 @@ def rich_document(blends: tuple[BlendMode, ...] = (BlendMode.NORMAL, BlendMode.M
     outer = Group(
         id="outer",
         name="Äußere 漢字",
-        opacity=0.5,
+        opacity=0.4,
         children=(inner, Layer(id="c", name="Label", rgba=noise(30, 30, 4), x=40, y=-8, locked=True)),
     )
     hidden = Layer(id="h", name="Hidden", rgba=noise(40, 40, 3, opaque=True), x=10, y=10, visible=False)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lamina.document.document import Document
     from lamina.document.layer import Node
 
-__all__ = ["add_fields", "main", "make_parser", "take_fields"]
+__all__ = ["LoadDecomposer", "add_fields", "main", "make_parser", "take_fields"]
 
 LoadDecomposer = Callable[[str, str], Any]
 """(model, device) -> what is like a Decomposer: called with (picture, options, on_step), and naming its `stages`."""

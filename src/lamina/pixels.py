@@ -281,7 +281,9 @@ def _read(file: io.BufferedIOBase, name: str) -> Picture:
     except Image.DecompressionBombError as error:
         raise InputError(f"{name} is far over {MAX_PIXELS // 10**6} megapixels: make it smaller first") from error
     except Exception as error:  # Pillow's readers raise nearly anything on broken headers
-        raise InputError(f"{name} is not a picture that can be read (PNG, JPEG, WebP, GIF, TIFF, …), or broken") from error
+        raise InputError(
+            f"{name} is not a picture that can be read (PNG, JPEG, WebP, GIF, TIFF, …), or broken"
+        ) from error
     with image:
         return _decode(image, name, digest)
 

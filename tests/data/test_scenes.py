@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 
 from lamina.data.art import Bank
@@ -50,7 +52,7 @@ def test_merged_scene_keeps_no_upper_layer_that_touches_nothing_above_or_below(b
     scenes = SceneMaker(bank, merged_share=1.0)
     for seed in range(10):
         upper = scenes(seed, (64, 64)).layers[1:, ..., 3] > 8
-        for lower, above in zip(upper[:-1], upper[1:], strict=True):
+        for lower, above in itertools.pairwise(upper):
             assert (lower & above).any()
 
 

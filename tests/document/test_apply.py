@@ -207,7 +207,7 @@ def test_a_group_turned_by_quarters_stays_sharp():
 
 @pytest.mark.parametrize("height", [10, 11])
 def test_a_quarter_turn_of_a_group_is_the_quarter_turn_of_its_picture(height):
-    group = Group(id="g", name="G", children=(layer("c", height, 12, x=4, y=6), layer("d", 4, 5, x=11, y=4)))
+    group = Group(id="g", name="G", children=(layer("c", height, 12, x=4, y=6), layer("d", 4, 6, x=11, y=4)))
     document = Document(width=20, height=20, layers=(group,))
     box = group.box
     turned = apply(document, e.Rotate(layer="g", degrees=90))

@@ -1,6 +1,7 @@
 """OpenRaster: round trip, losses, bad input, and the proof that Krita flattens our layers to our composite."""
 
 import io
+import os
 import struct
 import subprocess
 import tracemalloc
@@ -301,9 +302,9 @@ def krita(require_program, tmp_path_factory):
     command = [require_program("xvfb-run"), "-a", require_program("krita")]
 
     def convert(source: Path, target: Path) -> Path:
-        environment = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        environment = os.environ | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "LC_ALL": "C.UTF-8"}
         run = [*command, "--export", "--export-filename", str(target), str(source)]
-        done = subprocess.run(run, env=environment, capture_output=True, timeout=240)
+        done = subprocess.run(run, env=environment, capture_output=True, timeout=600)
         assert target.is_file(), done.stderr.decode()
         return target
 

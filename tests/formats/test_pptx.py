@@ -209,7 +209,7 @@ def shown_by_libreoffice(require_program, tmp_path_factory):
     run = [soffice, "--headless", "--convert-to", LOSSLESS_PDF, "--outdir", folder]
     environment = os.environ | {"HOME": str(folder)}
     done = subprocess.run(
-        [*run, *(folder / f"{s}.pptx" for s in shifts)], env=environment, capture_output=True, timeout=240
+        [*run, *(folder / f"{s}.pptx" for s in shifts)], env=environment, capture_output=True, timeout=3000
     )
     shown = {}
     for shift in shifts:
@@ -218,7 +218,7 @@ def shown_by_libreoffice(require_program, tmp_path_factory):
         subprocess.run(
             [pdftoppm, "-png", "-singlefile", *size, folder / f"{shift}.pdf", folder / str(shift)],
             check=True,
-            timeout=60,
+            timeout=300,
         )
         with Image.open(folder / f"{shift}.png") as page:
             shown[shift] = np.asarray(page.convert("RGB").reduce(8))

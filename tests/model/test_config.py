@@ -66,6 +66,13 @@ def test_a_vae_takes_three_or_four_channels() -> None:
         VaeConfig(image_channels=2)
 
 
+def test_channels_of_the_vae_must_be_there_and_divide() -> None:
+    with pytest.raises(CheckpointError, match=r"multipliers \(1, 0\)"):
+        VaeConfig(multipliers=(1, 0))
+    with pytest.raises(CheckpointError, match=r"width 7 times \(1, 2, 4, 4\) is odd"):
+        VaeConfig(width=7)
+
+
 def test_networks_must_agree_on_the_latent() -> None:
     tiny = preset("tiny")
     with pytest.raises(CheckpointError, match=r"the VAE makes 4 latent channels, the MMDiT takes 8"):

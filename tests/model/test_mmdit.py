@@ -88,6 +88,20 @@ def test_a_block_does_not_know_the_order_of_its_tokens_only_their_positions(modu
 
 
 @torch.no_grad()
+def test_a_block_sees_only_differences_of_position_across_both_streams() -> None:
+    block, (visual, context, _, _, time) = _block()
+
+    def run(visual_shift: int, context_shift: int) -> tuple[torch.Tensor, torch.Tensor]:
+        visual_ids = grid_ids(torch.tensor([0, 1]), GRID) + visual_shift
+        context_ids = text_ids(5, 2, GRID) + context_shift
+        return block(visual, context, *(rope(ids, (4, 6, 6), 100.0) for ids in (visual_ids, context_ids)), time)
+
+    for here, there, apart in zip(run(0, 0), run(7, 7), run(0, 7), strict=True):
+        torch.testing.assert_close(there, here, atol=1e-4, rtol=0)
+        assert not torch.allclose(apart, here, atol=1e-2)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("modulated", [True, False])
 def test_items_of_a_batch_do_not_see_each_other(modulated: bool) -> None:
     block, (visual, context, *ropes, time) = _block(modulated=modulated)
@@ -214,6 +228,26 @@ def test_asking_for_opaque_pictures_takes_the_other_row() -> None:
     mixed = network(*inputs, GRID, rgb=torch.tensor([False, True]))
     torch.testing.assert_close(mixed[0], rgba[0], **CLOSE)
     assert not torch.allclose(mixed[1], rgba[1], atol=1e-4)
+
+
+@torch.no_grad()
+def test_time_is_embedded_as_cosines_then_sines_of_a_thousand_t() -> None:
+    embedding, t = _network().time_text_embed, 0.3
+    first, act, second = embedding.timestep_embedder
+    angles = 1000 * t * 10_000.0 ** (-torch.arange(128).double() / 128)
+    expected = second(act(first(torch.cat([angles.cos(), angles.sin()]).float())))
+    rows = embedding.addition_t_embedding.weight
+    torch.testing.assert_close(embedding(torch.tensor([t]), None)[0], expected + rows[0], atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_the_last_norm_takes_its_scale_before_its_shift() -> None:
+    network = _network()
+    shift = torch.linspace(-1, 1, TINY.width)
+    network.norm_out.linear.weight.zero_()
+    network.norm_out.linear.bias.copy_(torch.cat([torch.full_like(shift, -1.0), shift]))
+    velocity = network(*_inputs(), GRID)
+    torch.testing.assert_close(velocity, network.proj_out(shift).expand_as(velocity), **CLOSE)
 
 
 def test_a_grid_that_is_not_that_of_the_tokens_is_refused() -> None:

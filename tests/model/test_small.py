@@ -8,7 +8,9 @@ from lamina.model.small import SmallConfig, SmallNet
 TINY = SmallConfig(channels=(8, 8, 16), width=32, heads=2, depth=2, features=8)
 
 
-def run(network: SmallNet, slots: torch.Tensor, seed: int = 0, size: tuple[int, int] = (48, 64)) -> tuple[torch.Tensor, ...]:
+def run(
+    network: SmallNet, slots: torch.Tensor, seed: int = 0, size: tuple[int, int] = (48, 64)
+) -> tuple[torch.Tensor, ...]:
     picture = torch.rand(len(slots), 3, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     with torch.no_grad():
         return network(picture, slots.sum(1).float(), slots)

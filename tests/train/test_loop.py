@@ -36,7 +36,7 @@ def data(bank: Bank) -> SceneBatches:
     return SceneBatches(SceneMaker(bank, max_layers=5), 2, ((32, 32),), 0)
 
 
-class Stop(Exception):
+class StopEarlyError(Exception):
     pass
 
 
@@ -45,9 +45,9 @@ def test_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path:
 
     def stop_after_four(step: int, _total: int, _metrics: dict[str, float]) -> None:
         if step == 4:
-            raise Stop
+            raise StopEarlyError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopEarlyError):
         train(config(tmp_path / "cut"), small_objective, data, on_step=stop_after_four)
     resumed = train(config(tmp_path / "cut"), small_objective, data)
     assert whole.read_bytes() == resumed.read_bytes()

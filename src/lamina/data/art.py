@@ -47,38 +47,107 @@ class Source:
 
 SOURCES: tuple[Source, ...] = (
     Source(
-        package="openclipart-png", glob="**/png/**/*.png", kind="paint", licence="public domain", permissive=True, keep=4000
+        package="openclipart-png",
+        glob="**/png/**/*.png",
+        kind="paint",
+        licence="public domain",
+        permissive=True,
+        keep=4000,
     ),
     Source(package="tuxpaint-stamps-default", glob="**/stamps/**/*.png", kind="photo", licence="GPL-2+", weight=6.0),
-    Source(package="wesnoth-1.16-data", glob="**/portraits/**/*.webp", kind="paint", licence="GPL-2+, CC-BY-SA-4.0", weight=3.0),
-    Source(package="wesnoth-1.16-data", glob="**/portraits/**/*.png", kind="paint", licence="GPL-2+, CC-BY-SA-4.0", weight=3.0),
-    Source(package="wesnoth-1.16-data", glob="**/images/items/**/*.png", kind="paint", licence="GPL-2+, CC-BY-SA-4.0", keep=200),
-    Source(package="wesnoth-1.16-data", glob="**/images/scenery/**/*.png", kind="paint", licence="GPL-2+, CC-BY-SA-4.0", keep=200),
-    Source(package="wesnoth-1.16-data", glob="**/images/story/**/*.webp", kind="ground-paint", licence="GPL-2+, CC-BY-SA-4.0"),
+    Source(
+        package="wesnoth-1.16-data",
+        glob="**/portraits/**/*.webp",
+        kind="paint",
+        licence="GPL-2+, CC-BY-SA-4.0",
+        weight=3.0,
+    ),
+    Source(
+        package="wesnoth-1.16-data",
+        glob="**/portraits/**/*.png",
+        kind="paint",
+        licence="GPL-2+, CC-BY-SA-4.0",
+        weight=3.0,
+    ),
+    Source(
+        package="wesnoth-1.16-data",
+        glob="**/images/items/**/*.png",
+        kind="paint",
+        licence="GPL-2+, CC-BY-SA-4.0",
+        keep=200,
+    ),
+    Source(
+        package="wesnoth-1.16-data",
+        glob="**/images/scenery/**/*.png",
+        kind="paint",
+        licence="GPL-2+, CC-BY-SA-4.0",
+        keep=200,
+    ),
+    Source(
+        package="wesnoth-1.16-data",
+        glob="**/images/story/**/*.webp",
+        kind="ground-paint",
+        licence="GPL-2+, CC-BY-SA-4.0",
+    ),
     Source(package="wesnoth-1.16-httt", glob="**/*.webp", kind="ground-paint", licence="GPL-2+, CC-BY-SA-4.0", keep=40),
     Source(package="endless-sky-data", glob="**/images/ship/*.png", kind="paint", licence="CC-BY-SA-4.0", keep=250),
     Source(package="endless-sky-data", glob="**/images/outfit/*.png", kind="paint", licence="CC-BY-SA-4.0", keep=200),
     Source(package="endless-sky-data", glob="**/images/planet/*.png", kind="paint", licence="CC-BY-SA-4.0", keep=60),
-    Source(package="endless-sky-data", glob="**/images/land/*.jpg", kind="ground-photo", licence="public domain, CC-BY-SA"),
+    Source(
+        package="endless-sky-data", glob="**/images/land/*.jpg", kind="ground-photo", licence="public domain, CC-BY-SA"
+    ),
     Source(package="fluent", glob="**/assets/*.webp", kind="paint", licence="MIT", permissive=True, keep=1800),
-    Source(package="oxygen-icon-theme", glob="**/128x128/**/*.png", kind="paint", licence="LGPL-3+", keep=700, weight=0.7),
+    Source(
+        package="oxygen-icon-theme", glob="**/128x128/**/*.png", kind="paint", licence="LGPL-3+", keep=700, weight=0.7
+    ),
     Source(package="naev-data", glob="**/gfx/portraits/**/*.webp", kind="paint", licence="GPL-3, CC-BY-SA", keep=200),
     Source(package="naev-data", glob="**/gfx/**/*.png", kind="paint", licence="GPL-3, CC-BY-SA", keep=300),
-    Source(package="unknown-horizons", glob="**/gfx/buildings/**/*.png", kind="paint", licence="GPL-2+, CC-BY-SA-3.0", keep=400),
-    Source(package="mate-backgrounds", glob="**/nature/*.jpg", kind="ground-photo", licence="GPL-2+, CC-BY-SA", weight=2.0),
-    Source(package="plasma-workspace-wallpapers", glob="**/contents/images/*.*", kind="ground-paint", licence="GPL-2+", keep=60),
+    Source(
+        package="unknown-horizons",
+        glob="**/gfx/buildings/**/*.png",
+        kind="paint",
+        licence="GPL-2+, CC-BY-SA-3.0",
+        keep=400,
+    ),
+    Source(
+        package="mate-backgrounds", glob="**/nature/*.jpg", kind="ground-photo", licence="GPL-2+, CC-BY-SA", weight=2.0
+    ),
+    Source(
+        package="plasma-workspace-wallpapers",
+        glob="**/contents/images/*.*",
+        kind="ground-paint",
+        licence="GPL-2+",
+        keep=60,
+    ),
     Source(package="gnome-backgrounds", glob="**/backgrounds/gnome/*.*", kind="ground-paint", licence="CC-BY-SA-3.0"),
     Source(package="ukui-wallpapers", glob="**/backgrounds/**/*.jpg", kind="ground-photo", licence="CC-BY-SA-4.0"),
     Source(package="tuxpaint-data", glob="**/starters/*.jpg", kind="ground-photo", licence="GPL-2+", keep=30),
-    Source(package="fonts-*", glob="**/*.[to]tf", kind="font", licence="OFL, Apache-2.0, GPL with font exception", permissive=True),
+    Source(
+        package="fonts-*",
+        glob="**/*.[to]tf",
+        kind="font",
+        licence="OFL, Apache-2.0, GPL with font exception",
+        permissive=True,
+    ),
 )
 
-_FOREIGN_FONTS = ("symbol", "dingbat", "emoji", "standardsymbols", "d050000l", "ornament", "music", "math", "codepoint", "initials")
+_FOREIGN_FONTS = (
+    "symbol",
+    "dingbat",
+    "emoji",
+    "standardsymbols",
+    "d050000l",
+    "ornament",
+    "music",
+    "math",
+    "codepoint",
+    "initials",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Read-only art: `cutouts` and `grounds` hold (offset, height, width, channels, weight, photo) rows into `pixels`."""
+    """Read-only art; rows of `cutouts` and `grounds` are (offset, height, width, channels, weight, photo)."""
 
     pixels: np.ndarray
     cutouts: np.ndarray
@@ -91,7 +160,9 @@ class Bank:
         try:
             index: dict[str, Any] = json.loads((folder / "bank.json").read_text())
         except OSError as error:
-            raise InputError(f"no art bank in {folder}; make one with: python -m recipes.bank ART_FOLDER {folder}") from error
+            raise InputError(
+                f"no art bank in {folder}; make one with: python -m recipes.bank ART_FOLDER {folder}"
+            ) from error
         pixels = np.load(folder / "bank.npy", mmap_mode="r")
         held = split == "validation"
 

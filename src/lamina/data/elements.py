@@ -14,9 +14,27 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lamina.data.art import Bank
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportArgumentType=false, reportUnknownArgumentType=false
+# ruff: noqa: SIM905
 
-__all__ = ["Canvas", "cutout", "ground", "panel", "photo_shape", "repeated", "shape", "text", "veil"]
+__all__ = [
+    "Array",
+    "Canvas",
+    "Rng",
+    "colour",
+    "contrasting",
+    "cutout",
+    "decorate",
+    "gradient",
+    "ground",
+    "panel",
+    "photo_shape",
+    "repeated",
+    "shape",
+    "text",
+    "texture",
+    "veil",
+]
 
 Canvas = tuple[int, int]
 Array = np.ndarray
@@ -105,7 +123,9 @@ def ground(rng: Rng, bank: Bank, size: Canvas, kind: str) -> Array:
             mix = rng.uniform(0.2, 0.6)
             rgb = rgb * (1 - mix) + colour(rng) * mix
     elif kind == "flat":
-        rgb = np.broadcast_to(colour(rng) if rng.random() < 0.65 else np.float32(rng.choice([0.97, 1.0, 0.0])), (size[1], size[0], 3))
+        rgb = np.broadcast_to(
+            colour(rng) if rng.random() < 0.65 else np.float32(rng.choice([0.97, 1.0, 0.0])), (size[1], size[0], 3)
+        )
     elif kind == "gradient":
         first = colour(rng)
         rgb = gradient(rng, size, first, np.clip(first + rng.normal(0, 0.3, 3), 0, 1).astype(np.float32))
@@ -247,7 +267,7 @@ def decorate(rng: Rng, canvas: Array, *, chance: float) -> Array:
     alpha = canvas[..., 3]
     draw = rng.random()
     if draw < 0.6:
-        shift = np.float32([[1, 0, rng.normal(0, 2) * unit], [0, 1, abs(rng.normal(0, 2.5)) * unit]])
+        shift = np.array([[1, 0, rng.normal(0, 2) * unit], [0, 1, abs(rng.normal(0, 2.5)) * unit]], np.float32)
         under = cv2.GaussianBlur(cv2.warpAffine(alpha, shift, (width, height)), (0, 0), rng.uniform(0.6, 4) * unit)
         under, tint = under * rng.uniform(0.25, 0.75), np.zeros(3, np.float32)
     elif draw < 0.75:
@@ -374,7 +394,8 @@ def _star(rng: Rng) -> Array:
 
 def _blob(rng: Rng) -> Array:
     t = np.linspace(0, 2 * math.pi, 96, endpoint=False)
-    radius = 0.8 + sum(rng.normal(0, 0.16 / k) * np.cos(k * t + rng.uniform(0, 6.3)) for k in range(1, 6))
+    waves = [rng.normal(0, 0.16 / k) * np.cos(k * t + rng.uniform(0, 6.3)) for k in range(1, 6)]
+    radius = 0.8 + np.sum(waves, axis=0)
     return np.stack([np.cos(t), np.sin(t)], 1) * radius[:, None]
 
 

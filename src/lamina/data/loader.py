@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lamina.data.scenes import SceneMaker
 
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 __all__ = ["Batch", "SceneBatches", "batches"]
 
 _GROUP = 8
@@ -66,7 +68,7 @@ class SceneBatches(Dataset[Batch]):
     def _draw(self, group: int) -> list[Batch]:
         rng = np.random.default_rng((self.seed, group))
         other = len(self.sizes) > 1 and rng.random() < 0.5
-        size = self.sizes[int(rng.integers(1, len(self.sizes)))] if other else self.sizes[0]
+        size = self.sizes[int(rng.integers(1, len(self.sizes))) if other else 0]
         rows = [self._row(rng, int(rng.integers(2**62)), size) for _ in range(_GROUP * self.batch_size)]
         rows.sort(key=lambda row: len(row.slots))
         split = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]

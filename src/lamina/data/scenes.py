@@ -15,9 +15,9 @@ from lamina.data.elements import Canvas
 from lamina.data.sample import Sample
 from lamina.pixels import round_u8
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-__all__ = ["SceneMaker", "peel"]
+__all__ = ["Array", "Element", "Rng", "SceneMaker", "peel"]
 
 _KINDS = ("design", "illustration", "photo", "screen")
 _KIND_SHARES = (0.4, 0.28, 0.22, 0.1)
@@ -126,7 +126,10 @@ def _screen(rng: Rng, bank: Bank, size: Canvas) -> list[Element]:
     top = rng.uniform(0.02, 0.2)
     if rng.random() < 0.6:
         item, base = elements.panel(rng, size, (0.0, 0.0, 1.0, top), under)
-        stack += [("panel", item), ("text", elements.text(rng, bank, size, box=(0.04, 0.01, 0.5, top - 0.01), under=base))]
+        stack += [
+            ("panel", item),
+            ("text", elements.text(rng, bank, size, box=(0.04, 0.01, 0.5, top - 0.01), under=base)),
+        ]
     gap = rng.uniform(0.02, 0.06)
     state = rng.integers(2**31)
     for row in range(rows):
@@ -142,7 +145,9 @@ def _screen(rng: Rng, bank: Bank, size: Canvas) -> list[Element]:
                 stack.append(("text", elements.text(rng, bank, size, box=_inset(box, 0.15), under=base)))
             elif draw < 0.85:
                 centre = ((left + width / 2) * size[0], (upper + height / 2) * size[1])
-                stack.append(("cutout", elements.cutout(rng, bank, size, extent=min(width, height) * 0.7, centre=centre)))
+                stack.append(
+                    ("cutout", elements.cutout(rng, bank, size, extent=min(width, height) * 0.7, centre=centre))
+                )
     return stack
 
 
@@ -198,7 +203,7 @@ def _inset(box: tuple[float, float, float, float], share: float) -> tuple[float,
 
 
 def _visible_only(stack: list[Element], most: int) -> list[Element]:
-    """Drop what shows less than a third of itself or under 0.2 % of the canvas, from the top down; keep the lowest `most`."""
+    """Drop, from the top down, what shows under a third of itself or 0.2 % of the canvas; keep the lowest `most`."""
     height, width = stack[0][1].shape[:2]
     through = np.ones((height, width), np.float32)
     kept: list[Element] = []
@@ -215,7 +220,9 @@ def _visible_only(stack: list[Element], most: int) -> list[Element]:
 def _merge(stack: list[Element]) -> list[Element]:
     """Merge what no upper layer touches, group by group; the ground stays alone."""
     upper = [item[..., 3] > _TOUCH for _, item in stack[1:]]
-    touching = np.array([[bool((a & b).any()) for b in upper] for a in upper], dtype=bool).reshape(len(upper), len(upper))
+    touching = np.array([[bool((a & b).any()) for b in upper] for a in upper], dtype=bool).reshape(
+        len(upper), len(upper)
+    )
     merged = [stack[0]]
     for group in peel(touching):
         kinds = {stack[1 + i][0] for i in group}
@@ -248,5 +255,5 @@ def _wear(rng: Rng, rgb: Array) -> Array:
     else:
         quality = int(rng.integers(35, 90))
         data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        rgb = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+        rgb = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
     return np.ascontiguousarray(rgb)

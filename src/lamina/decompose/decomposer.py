@@ -26,7 +26,7 @@ from lamina.model.small import SmallConfig, SmallNet, SmallOutput
 from lamina.options import DecomposeOptions
 from lamina.pixels import Picture, PictureLike, load_image, model_size, over_flat, to_model
 
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 __all__ = ["STAGES", "Decomposer", "device_named", "embedded"]
 
@@ -49,7 +49,8 @@ class Decomposer:
 
     def __init__(self, network: SmallNet, *, name: str, device: torch.device | None = None) -> None:
         self.device = device or torch.device("cpu")
-        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.network = network.to(self.device).eval()
+        self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.name = name
 
     @classmethod

@@ -167,7 +167,8 @@ def _differing(strip: UInt8[np.ndarray, "h w 4"], top: int, rasters: Sequence[_R
     seen = wanted > 0
     for channel in range(3):
         differs |= (np.abs(flat[channel] * scale - strip[..., channel]) > _SURE) & seen
-    return np.nonzero(differs)
+    ys, xs = np.nonzero(differs)
+    return ys, xs
 
 
 def _repair(
@@ -243,21 +244,21 @@ def _fit_alpha(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray, "n 4
 
 def _give_to_nearest(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray, "n 4"]) -> None:
     """Give mixed opaque pixels, whose colours are far from fitting, to the visible layer of nearest colour."""
-    weights = _weights(stack[..., 3].astype(np.float64))
-    colours = stack[..., :3].astype(np.float64)
+    weights: Any = _weights(stack[..., 3].astype(np.float64))
+    colours: Any = stack[..., :3].astype(np.float64)
     error = np.abs(wanted[:, :3] - np.einsum("ln,lnc->nc", weights, colours)).max(axis=1)
     top = weights.max(axis=0)
     change = error / np.maximum(top, 1e-9)
-    glaring = np.flatnonzero((change > _GLARING) & (wanted[:, 3] == 255))
+    glaring: Any = np.flatnonzero((change > _GLARING) & (wanted[:, 3] == 255))
     if glaring.size == 0:
         return
-    distance = np.abs(colours[:, glaring] - wanted[glaring, :3]).max(axis=2)
+    distance: Any = np.abs(colours[:, glaring] - wanted[glaring, :3]).max(axis=2)
     distance[weights[:, glaring] < _FAINT] = np.inf
-    nearest = distance.argmin(axis=0)
-    better = distance.min(axis=0) < change[glaring] / 2
+    nearest: Any = distance.argmin(axis=0)
+    better: Any = distance.min(axis=0) < change[glaring] / 2
     glaring, nearest = glaring[better], nearest[better]
-    above = np.arange(stack.shape[0])[:, None] > nearest
-    alpha = np.where(above, 0, stack[:, glaring, 3])
+    above: Any = np.arange(stack.shape[0])[:, None] > nearest
+    alpha: Any = np.where(above, 0, stack[:, glaring, 3])
     alpha[nearest, np.arange(glaring.size)] = 255
     stack[:, glaring, 3] = alpha
     stack[nearest, glaring, :3] = wanted[glaring, :3]

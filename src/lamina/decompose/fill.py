@@ -87,12 +87,8 @@ def _gradient(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"
         terms = _terms(ys / height - 0.5, xs / width - 0.5, degree)
         if terms.shape[1] * 8 > ys.size and degree:
             return None
-        inside = np.ones(ys.size, bool)
-        for _ in range(4):
-            factors = np.median(wanted, axis=0)[None] if degree == 0 else _solve(terms[inside], wanted[inside])
-            off = np.abs(wanted - terms @ factors).max(axis=1)
-            inside = off <= max(_CLEAN, float(np.quantile(off, 0.8)))
-        if (off < _CLEAN).mean() > 0.9:
+        factors, clean = _robust_fit(terms, wanted)
+        if clean > 0.9:
             rows, columns = np.mgrid[0:height, 0:width]
             grid = _terms(rows.ravel() / height - 0.5, columns.ravel() / width - 0.5, degree)
             return (grid.astype(np.float32) @ factors.astype(np.float32)).reshape(height, width, 3)
@@ -104,5 +100,13 @@ def _terms(y: np.ndarray, x: np.ndarray, degree: int) -> Any:
     return np.stack(terms[: (1, 3, 6)[degree]], axis=1)
 
 
-def _solve(terms: Any, wanted: Any) -> Any:
-    return np.linalg.lstsq(terms, wanted, rcond=None)[0]
+def _robust_fit(terms: Any, wanted: Any) -> tuple[Any, float]:
+    """Least squares without the worst fifth (a median for a constant), and the share of pixels it describes."""
+    factors: Any = np.zeros((terms.shape[1], wanted.shape[1]))
+    factors[0] = np.median(wanted, axis=0)
+    for _ in range(4 if terms.shape[1] > 1 else 0):
+        off = np.abs(wanted - terms @ factors).max(axis=1)
+        inside = off <= max(_CLEAN, float(np.quantile(off, 0.8)))
+        factors = np.linalg.lstsq(terms[inside], wanted[inside], rcond=None)[0]
+    off = np.abs(wanted - terms @ factors).max(axis=1)
+    return factors, float((off < _CLEAN).mean())

@@ -34,6 +34,7 @@ _NEAR = 0.07
 _LIKE = 12.0
 """Colour difference (Lab units, 8 bit) at which regions stop counting as alike."""
 
+_TAIL = 1.0
 _ROUNDS = 6
 _TRUST = 1.0
 """Rounds of the exchange, and how much (0-1) the colours count in it."""
@@ -99,8 +100,8 @@ def _exchange(
     doubt = 1.05 - prior.max(axis=0)
     chosen = np.argsort(-area * doubt, kind="stable")[:_MOST_REGIONS]
     mass = np.sqrt(area[chosen])
-    near = _kernel(place[chosen])
-    alike = _kernel(colour[chosen]) * near
+    near = 1 / (1 + _squares(place[chosen])) ** _TAIL
+    alike = np.exp(-0.5 * _squares(colour[chosen])) * near
     own = prior[:, chosen]
     votes = own
     for _ in range(_ROUNDS):
@@ -113,16 +114,15 @@ def _exchange(
     return _sharpen(out)
 
 
-def _kernel(features: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n n"]:
-    """Gaussian likeness of every two rows."""
+def _squares(features: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n n"]:
+    """Squared distance of every two rows."""
     rows = features.astype(np.float32)
-    squares = np.square(rows).sum(axis=1)
-    kernel = rows @ rows.T
-    kernel *= 2
-    kernel -= squares[:, None]
-    kernel -= squares
-    kernel *= 0.5
-    return np.exp(np.minimum(kernel, 0, out=kernel), out=kernel)
+    length = np.square(rows).sum(axis=1)
+    squares = rows @ rows.T
+    squares *= -2
+    squares += length[:, None]
+    squares += length
+    return np.maximum(squares, 0, out=squares)
 
 
 def _add_seeds(seeds: Int[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], smallest: int) -> None:

@@ -22,7 +22,7 @@ from lamina.document.tree import TOP, children_of, fresh_id, layers_in, locate, 
 from lamina.errors import InputError
 from lamina.pixels import pixel_sha256
 
-__all__ = ["apply"]
+__all__ = ["Stored", "apply"]
 
 Stored = Callable[[str], UInt8[np.ndarray, "h w 4"] | None]
 

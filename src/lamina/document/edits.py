@@ -19,6 +19,7 @@ __all__ = [
     "Delete",
     "Duplicate",
     "Edit",
+    "Fit",
     "Insert",
     "Merge",
     "Move",

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from lamina.errors import InputError
 from lamina.pixels import freeze, trim_box
 
-__all__ = ["BlendMode", "Box", "Group", "Layer", "Node", "Text", "trimmed", "walk"]
+__all__ = ["BlendMode", "Box", "Group", "Layer", "Node", "Text", "check_opacity", "trimmed", "walk"]
 
 
 class BlendMode(StrEnum):

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-__all__ = ["Pair", "align", "best_total", "merge_ladder"]
+__all__ = ["Pair", "Path", "align", "best_total", "merge_ladder"]
 
 Item = TypeVar("Item")
 Path = list[tuple[int, int]]

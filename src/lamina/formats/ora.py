@@ -141,7 +141,7 @@ class _Writer:
         element.set("opacity", repr(float(node.opacity)))
         element.set("visibility", "visible" if node.visible else "hidden")
         element.set("composite-op", _OPERATORS[blend])
-        element.set("lamina-id", node.id)
+        element.set("lamina-id", xml_text(node.id))
 
 
 @dataclass

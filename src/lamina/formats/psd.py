@@ -10,7 +10,7 @@ Source: Adobe Photoshop File Formats Specification.
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from psd_tools import PSDImage
@@ -36,7 +36,7 @@ from lamina.document.layer import Group, Layer, Node
 from lamina.errors import FormatError, LaminaError
 from lamina.formats.files import atomic_file
 from lamina.formats.limits import MAX_PIXELS, PixelBudget
-from lamina.formats.psd_layers import PSD_BLEND, LayerReader
+from lamina.formats.psd_layers import PSD_BLEND, LayerReader, reason
 from lamina.formats.psd_resources import carried, dpi_of, profile_of, psd_name, resources
 from lamina.pixels import over_flat
 
@@ -61,19 +61,11 @@ def read(path: str | Path) -> Document:
     path = Path(path)
     budget = PixelBudget()
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEADER)
-            if len(head) < _HEADER or not head.startswith(b"8BPS"):
-                raise FormatError(f"{path} is not a PSD or PSB file")
-            budget.take(int.from_bytes(head[18:22]), int.from_bytes(head[14:18]), "the canvas")
-            file.seek(0)
-            psd: Any = PSDImage.open(file)
-    except LaminaError:
-        raise
+        file = path.open("rb")
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # what a parser raises on arbitrary bytes has no end
-        raise FormatError(f"{path} is a broken PSD: {type(error).__name__} {error}") from error
+    with file:
+        psd = _opened(file, path, budget)
     ours = carried(psd)
     reader = LayerReader(psd, budget, ours)
     layers = reader.layers()
@@ -106,6 +98,21 @@ def write(document: Document, path: str | Path) -> list[str]:
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         _structure(document, placed, version).write(file)
     return losses
+
+
+def _opened(file: IO[bytes], path: Path, budget: PixelBudget) -> Any:
+    """The `PSDImage` in a file, once its canvas is known to be of a size that is read."""
+    try:
+        head = file.read(_HEADER)
+        if len(head) < _HEADER or not head.startswith(b"8BPS"):
+            raise FormatError(f"{path} is not a PSD or PSB file")
+        budget.take(int.from_bytes(head[18:22]), int.from_bytes(head[14:18]), "the canvas")
+        file.seek(0)
+        return PSDImage.open(file)
+    except LaminaError:
+        raise
+    except Exception as error:  # what a parser raises on arbitrary bytes has no end
+        raise FormatError(f"{path} is a broken PSD: {reason(error)}") from error
 
 
 _Placed = tuple[np.ndarray, int, int]

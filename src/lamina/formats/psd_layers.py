@@ -30,7 +30,7 @@ from lamina.formats.profile import to_srgb
 from lamina.formats.psd_resources import Carried
 from lamina.pixels import round_u8
 
-__all__ = ["PSD_BLEND", "LayerReader"]
+__all__ = ["PSD_BLEND", "LayerReader", "reason"]
 
 PSD_BLEND = {mode: PsdBlend[mode.name] for mode in BlendMode}
 """Our blend modes as PSD names them; every one exists there."""
@@ -72,7 +72,7 @@ class LayerReader:
         except LaminaError:
             raise
         except _BROKEN as error:
-            raise FormatError(f"the PSD is broken: {type(error).__name__} {error}") from error
+            raise FormatError(f"the PSD is broken: {reason(error)}") from error
 
     def _flat(self) -> Layer:
         self.notes.append("the file has no layers; its flat picture became one")
@@ -320,6 +320,12 @@ class LayerReader:
         self._count += 1
         self._ids.add(node_id)
         return node_id
+
+
+def reason(error: Exception) -> str:
+    """The gist of a foreign error in part of a line; psd-tools hangs whole records on some of its own."""
+    gist = str(error.args[0] if error.args else "").partition("\n")[0][:120]
+    return gist or type(error).__name__
 
 
 def _isolable(nodes: Sequence[Node]) -> bool:

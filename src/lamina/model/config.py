@@ -51,6 +51,8 @@ class VaeConfig:
                 )
         if min(self.latent_std) <= 0:
             raise CheckpointError(f"latent_std {min(self.latent_std)} is not above 0")
+        if min(self.multipliers, default=0) < 1:
+            raise CheckpointError(f"multipliers {self.multipliers}: expected one or more numbers from 1")
         if any(self.width * multiplier % 2 for multiplier in self.multipliers):
             raise CheckpointError(f"width {self.width} times {self.multipliers} is odd; the decoder halves channels")
 
@@ -160,8 +162,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     """A JSON value as the hinted type: a config, a tuple or a plain value."""
     if is_dataclass(hint):
         return from_json(cast("type[Any]", hint), value)
-    if get_origin(hint) is tuple and isinstance(value, list):
-        items, inner = cast("list[Any]", value), get_args(hint)
+    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        items, inner = cast("tuple[Any, ...]", value), get_args(hint)
         hints = [inner[0]] * len(items) if inner[-1] is Ellipsis else inner
         if len(hints) == len(items):
             return tuple(_value(one, item, where) for one, item in zip(hints, items, strict=True))

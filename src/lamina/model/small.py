@@ -101,7 +101,7 @@ class SmallNet(nn.Module):
     def forward(
         self,
         picture_bchw_11: Float[Tensor, "b 3 H W"],
-        counts: Float[Tensor, "b"],
+        counts: Float[Tensor, " b"],
         slots: Bool[Tensor, "b L"],
     ) -> SmallOutput:
         """Decompose a batch of working pictures.
@@ -117,7 +117,7 @@ class SmallNet(nn.Module):
         rows, columns = scales[-1].shape[-2:]
         tokens = rearrange(scales[-1], "b d h w -> b (h w) d")
 
-        batch, length = slots.shape
+        length = slots.shape[1]
         queries = self.queries[:length] + self.count(counts.long())[:, None, None]
         context = rearrange(queries, "b l t d -> b (l t) d")
         mask = slots.repeat_interleave(config.slot_tokens, dim=1)

@@ -23,7 +23,7 @@ from lamina.model.small import SmallNet
 from lamina.train.config import TrainConfig
 from lamina.train.optim import Ema, Optimiser, rate
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 __all__ = ["Objective", "train"]
 
@@ -51,7 +51,7 @@ def train(
     network = SmallNet(config.model)
     if config.init_from:
         checkpoint.fill(network, checkpoint.load(config.init_from, kind="small")[1])
-    network = network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimiser, ema = Optimiser(network, config.optim), Ema(network, config.optim.ema)
     start = _resume(config, network, optimiser, ema)
     (config.out / "config.json").write_text(json.dumps(config.to_json(), indent=1))

@@ -15,7 +15,7 @@ from torch import Tensor
 from lamina.data.loader import Batch
 from lamina.model.small import SmallOutput
 
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 __all__ = ["match", "small_objective", "small_validation", "visible_weights"]
 
@@ -44,7 +44,7 @@ def small_objective(network: Any, batch: Batch) -> tuple[Tensor, dict[str, float
     return _losses(output, batch, slots_of, seen, alpha, colour)
 
 
-def match(output: SmallOutput, seen: Float[Tensor, "b M h w"], truth: Int[Tensor, "b"]) -> Int[Tensor, "b M"]:
+def match(output: SmallOutput, seen: Float[Tensor, "b M h w"], truth: Int[Tensor, " b"]) -> Int[Tensor, "b M"]:
     """Slot of every true layer, -1 where there is none: least sum of (1 - Dice) + 0.5 (1 - presence)."""
     with torch.no_grad():
         guess = F.avg_pool2d(output.visible.softmax(1), 2).flatten(2)
@@ -103,7 +103,15 @@ def _losses(
     order = (F.softplus(-nearer) * pairs).sum() / pairs.sum().clamp_min(1)
 
     loss = cross + dice + cover + tint + 0.3 * presence + 0.2 * order
-    parts = {"loss": loss, "cross": cross, "dice": dice, "alpha": cover, "rgb": tint, "presence": presence, "order": order}
+    parts = {
+        "loss": loss,
+        "cross": cross,
+        "dice": dice,
+        "alpha": cover,
+        "rgb": tint,
+        "presence": presence,
+        "order": order,
+    }
     return loss, {name: float(value.detach()) for name, value in parts.items()}
 
 
