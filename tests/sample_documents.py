@@ -99,7 +99,7 @@ def rich_document(blends: tuple[BlendMode, ...] = (BlendMode.NORMAL, BlendMode.M
     """96x80: an opaque ground, nested groups, opacities, hidden and locked layers, boxes that leave the canvas."""
     tops = [
         Layer(
-            id=f"top{k}", name=f"Top {mode}", rgba=noise(30, 40, 20 + k), x=5 * k, y=40 - 3 * k, blend=mode, opacity=0.7
+            id=f"top{k}", name=f"Top {mode}", rgba=noise(30, 40, 20 + k), x=5 * k, y=40 - 3 * k, blend=mode, opacity=0.6
         )
         for k, mode in enumerate(blends)
     ]

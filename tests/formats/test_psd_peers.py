@@ -142,7 +142,10 @@ def by_gimp(gimp: Callable[..., None]) -> GimpFlatten:
 
 
 def test_gimp_flattens_groups_opacities_boxes_and_its_modes_as_we_do(tmp_path: Path, by_gimp: GimpFlatten):
-    """GIMP 2.10.34 blends PSD layers in perceptual (encoded) values; nine of the modes are ours to the rounding."""
+    """GIMP 2.10.34 blends PSD layers in perceptual (sRGB-encoded) values.
+
+    Groups and nine modes come out the same to the byte at any alpha, color-dodge and color-burn when all is opaque.
+    """
     rich = rich_document(SAME_IN_GIMP)
     clear = Document(width=96, height=80, layers=rich.layers[1:])
     single = [d for d in layers_of_every_mode() if d.layers[-1].blend in SAME_IN_GIMP]
@@ -166,14 +169,14 @@ def with_opaque_pixels(document: Document) -> Document:
 def test_gimp_blends_the_remaining_modes_by_formulas_of_its_own(tmp_path: Path, by_gimp: GimpFlatten):
     """GIMP 2.10.34 differs from W3C and Photoshop, so there the contract's tolerance cannot hold; measured on noise:
 
-    soft-light up to 28/255 (another formula), hue 177, saturation 230, color 142, luminosity 128 (it takes them in CIE
-    LCH), color-dodge and color-burn 224 once opacity or alpha is below 1 (it mixes before it clips to 1). The files
-    are right all the same: psd-tools, which follows Photoshop, agrees on every one.
+    soft-light up to 28/255 (another formula); hue 200, saturation 230, color 142, luminosity 128 (taken in CIE LCH);
+    color-dodge and color-burn 224 once opacity or alpha is below 1 (mixed before they are clipped to 1). The files are
+    right all the same: psd-tools, which follows Photoshop, agrees with us on every one.
     """
     documents = [d for d in layers_of_every_mode() if d.layers[-1].blend in (*OTHER_IN_GIMP, *SAME_WHEN_OPAQUE)]
     paths = [spoilt(document, tmp_path / f"{k}.psd") for k, document in enumerate(documents)]
     for document, theirs in zip(documents, by_gimp(paths), strict=True):
-        assert np.array_equal(theirs[..., 3], flatten(document)[..., 3])
+        assert abs(theirs[..., 3].astype(int) - flatten(document)[..., 3]).max() <= 1
         assert abs(premultiplied(theirs) - premultiplied(flatten(document))).max() > 2
 
 

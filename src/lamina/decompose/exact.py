@@ -256,7 +256,7 @@ def _give_to_nearest(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray
     distance[weights[:, glaring] < _FAINT] = np.inf
     nearest: Any = distance.argmin(axis=0)
     better: Any = distance.min(axis=0) < change[glaring] / 2
-    glaring, nearest = glaring[better], nearest[better]
+    glaring, nearest = np.asarray(glaring[better]), np.asarray(nearest[better])
     above: Any = np.arange(stack.shape[0])[:, None] > nearest
     alpha: Any = np.where(above, 0, stack[:, glaring, 3])
     alpha[nearest, np.arange(glaring.size)] = 255

@@ -28,14 +28,14 @@ _CELLS = 24
 _MOST_REGIONS = 2000
 """Regions that take part in the exchange of votes: the large and the doubtful ones. The others vote alone."""
 
-_NEAR = 0.07
+_NEAR = 0.06
 """Reach of the exchange, in shares of the longer side."""
 
 _LIKE = 12.0
 """Colour difference (Lab units, 8 bit) at which regions stop counting as alike."""
 
-_TAIL = 1.0
-_ROUNDS = 6
+_TAIL = 1.5
+_ROUNDS = 8
 _TRUST = 1.0
 """Rounds of the exchange, and how much (0-1) the colours count in it."""
 

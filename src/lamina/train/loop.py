@@ -118,7 +118,8 @@ def _resume(config: TrainConfig, network: nn.Module, optimiser: Optimiser, ema: 
         return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
     network.load_state_dict(part("network."))
-    ema.values = part("ema.")
+    for name, value in part("ema.").items():
+        ema.values[name].copy_(value)
     optimiser.load(part("optim."))
     _log.info("resumed at step %s", header["step"])
     return int(header["step"])

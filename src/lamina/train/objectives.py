@@ -132,7 +132,7 @@ def small_validation(network: Any, batches: list[Batch]) -> dict[str, float]:
             got, want = weights[index, slots_of[index, 1:count]], seen[index, 1:count]
             overlap = torch.minimum(got, want).sum((-1, -2)) / torch.maximum(got, want).sum((-1, -2)).clamp_min(1e-6)
             scores += overlap.tolist()
-        free = torch.ones(len(batch.truth), 10, dtype=torch.bool)
+        free = torch.ones(len(batch.truth), min(10, network.config.max_layers), dtype=torch.bool)
         found = network(picture, torch.zeros_like(batch.counts), free).presence.sigmoid() > 0.5
         counts += (found.sum(1).clamp_min(1) - batch.truth).abs().float().tolist()
     return {

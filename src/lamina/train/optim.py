@@ -53,12 +53,15 @@ class Optimiser:
         }
 
     def load(self, flat: dict[str, Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Take back what `state` gave, each tensor laid out in memory as its parameter: the fused step needs that."""
         held = self.inner.state_dict()
+        order = [parameter for group in self.inner.param_groups for parameter in group["params"]]
         held["state"] = {}
         for name, value in flat.items():
             index, key = name.split(".", 1)
-            held["state"].setdefault(int(index), {})[key] = value
+            parameter = order[int(index)]
+            laid = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+            held["state"].setdefault(int(index), {})[key] = laid.detach()
         self.inner.load_state_dict(held)
 
 

@@ -1,0 +1,60 @@
+"""Soft edges follow the picture's colours, or a step where these say nothing."""
+
+import numpy as np
+
+from lamina.decompose.edges import clean_parts, find_borders, upper_share
+
+
+def halves():
+    label = np.zeros((12, 20), np.uint8)
+    label[:, 8:] = 2
+    return label
+
+
+def test_borders_know_who_meets_whom_and_how_far_it_is():
+    borders = find_borders(halves())
+    assert (borders.lower == 0).all()
+    assert (borders.upper == 2).all()
+    assert np.allclose(borders.depth[5], np.arange(20) - 7.5, atol=0.1)
+
+
+def test_a_single_label_has_no_border():
+    borders = find_borders(np.full((4, 5), 3, np.uint8))
+    assert (borders.lower == 3).all()
+    assert (np.abs(borders.depth) > 1000).all()
+
+
+def shares(here, lower, upper, depth, variance=0.0):
+    rows = [np.array([[*colour, variance]], np.float32) for colour in (lower, upper)]
+    return float(upper_share(np.array([here], np.float32), *rows, np.array([depth], np.float32))[0])
+
+
+def test_a_mixed_colour_gives_its_share_whatever_the_labels_say():
+    for share in (0.2, 0.5, 0.8):
+        mixed = [200 * share, 100, 250 - 250 * share]
+        for depth in (-1.0, 1.0):
+            assert abs(shares(mixed, (0, 100, 250), (200, 100, 0), depth) - share) < 0.03
+
+
+def test_labels_decide_where_colours_are_alike_or_restless_or_far_from_a_border():
+    assert shares((100, 100, 100), (100, 100, 100), (102, 100, 100), 1.5) > 0.9
+    assert shares((0, 0, 0), (0, 0, 0), (60, 60, 60), 1.5, variance=5000.0) > 0.8
+    assert shares((0, 0, 0), (0, 0, 0), (255, 255, 255), 5.0) == 1
+
+
+def test_faint_noise_leaves_no_veil():
+    assert shares((101, 100, 100), (100, 100, 100), (250, 250, 250), -1.0) == 0
+
+
+def test_the_rim_of_a_label_is_not_clean_and_thin_strokes_keep_their_purest_pixels():
+    label = np.zeros((30, 40), np.uint8)
+    label[5:15, 5:15] = 1
+    label[22:24, 5:35] = 1
+    picture = np.full((30, 40, 3), 240, np.float32)
+    picture[label == 1] = 20
+    picture[23, 5:35] = 120
+    clean = clean_parts(find_borders(label), 1, picture, np.full_like(picture, 240))
+    assert clean[6:14, 6:14].all()
+    assert not clean[5, 5:15].any()
+    assert clean[22, 5:35].all()
+    assert not clean[23].any()

@@ -1,0 +1,143 @@
+"""Lifting a network's small layers to the picture's own size."""
+
+import cv2
+import numpy as np
+import pytest
+
+from lamina.decompose.exact import make_exact
+from lamina.decompose.lift import Coarse, lift
+from lamina.document.composite import flatten
+from lamina.document.document import Document
+from lamina.document.layer import Layer
+
+
+def disc(height, width, centre, radius):
+    """Antialiased coverage of a disc, 0-1."""
+    fine = np.zeros((height * 4, width * 4), np.uint8)
+    cv2.circle(fine, (centre[0] * 4, centre[1] * 4), radius * 4, 255, -1)
+    return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
+
+
+def scene(height=180, width=240):
+    """A gradient, a blue disc and a white bar wholly on it: straight colours and coverages, bottom first."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    gradient = np.stack([60 + 0.5 * x, 180 - 0.4 * y, np.full_like(x, 90)], axis=-1)
+    bar = np.zeros((height, width), np.float32)
+    bar[80:96, 80:150] = 1
+    colours = [gradient, np.full_like(gradient, (30, 40, 200)), np.full_like(gradient, 250)]
+    return colours, [np.ones_like(x), disc(height, width, (115, 90), 60), bar]
+
+
+def flat(colours, alphas):
+    picture = np.zeros_like(colours[0])
+    for colour, alpha in zip(colours, alphas, strict=True):
+        picture += alpha[..., None] * (colour - picture)
+    return np.dstack([np.round(picture), np.full(picture.shape[:2], 255)]).astype(np.uint8)
+
+
+def coarse_of(colours, alphas, size=(32, 24)):
+    def small(values):
+        return cv2.resize(np.ascontiguousarray(values, np.float32), size, interpolation=cv2.INTER_AREA)
+
+    seen, through = [], np.ones_like(alphas[0])
+    for alpha in reversed(alphas):
+        seen.insert(0, small(through * alpha))
+        through = through * (1 - alpha)
+    return Coarse(
+        visible=np.stack(seen),
+        alpha=np.stack([small(alpha) for alpha in alphas]),
+        rgb=np.stack([small(colour / 255) for colour in colours]),
+        confidence=np.ones(len(alphas), np.float32),
+    )
+
+
+def on_canvas(layer, height=180, width=240):
+    canvas = np.zeros((height, width, 4), np.uint8)
+    canvas[layer.y : layer.y + layer.height, layer.x : layer.x + layer.width] = layer.rgba
+    return canvas
+
+
+def test_layers_get_the_pictures_own_edges_and_whole_hidden_parts():
+    colours, alphas = scene()
+    layers = lift(flat(colours, alphas), coarse_of(colours, alphas))
+    for layer, truth in zip(layers, alphas, strict=True):
+        alpha = on_canvas(layer)[..., 3] / 255
+        assert np.minimum(alpha, truth).sum() / np.maximum(alpha, truth).sum() > 0.985
+    assert (on_canvas(layers[1])[82:94, 82:148, 3] == 255).all(), "the disc is whole below the bar"
+
+
+def test_the_ground_is_continued_without_a_ghost_of_what_lay_on_it():
+    colours, alphas = scene()
+    ground = on_canvas(lift(flat(colours, alphas), coarse_of(colours, alphas))[0])
+    assert (ground[..., 3] == 255).all()
+    assert np.abs(ground[..., :3] - colours[0]).max() < 6
+    assert np.abs(ground[..., :3] - colours[0]).mean() < 0.6
+
+
+def test_soft_rims_are_freed_from_the_ground():
+    colours, alphas = scene()
+    shown = on_canvas(lift(flat(colours, alphas), coarse_of(colours, alphas))[1])
+    rim = (shown[..., 3] > 100) & (shown[..., 3] < 250) & (alphas[2] == 0)
+    assert rim.sum() > 50
+    assert np.abs(shown[rim][:, :3].astype(float) - (30, 40, 200)).max() < 40
+
+
+def test_the_stack_can_be_made_exact_with_small_repairs():
+    colours, alphas = scene()
+    picture = flat(colours, alphas)
+    layers, fidelity = make_exact(picture, lift(picture, coarse_of(colours, alphas)))
+    assert np.array_equal(flatten(Document(width=240, height=180, layers=tuple(layers))), picture)
+    assert fidelity.psnr_before_db is None or fidelity.psnr_before_db > 40
+
+
+def test_what_is_transparent_stays_transparent():
+    colours, alphas = scene()
+    picture = flat(colours, alphas)
+    picture[:, :50, 3] = 0
+    picture[:, 50:60, 3] = 100
+    layers, _ = make_exact(picture, lift(picture, coarse_of(colours, alphas)))
+    assert all(layer.x >= 50 for layer in layers)
+    again = flatten(Document(width=240, height=180, layers=tuple(layers)))
+    assert np.array_equal(again[:, 50:], picture[:, 50:])
+
+
+def test_a_large_picture_is_lifted_in_strips_without_seams():
+    colours, alphas = scene(1400, 240)
+    alphas[2][80:1300, 100:130] = 1
+    picture = flat(colours, alphas)
+    bar = on_canvas(lift(picture, coarse_of(colours, alphas, (16, 96)))[2], 1400, 240)
+    assert np.abs(bar[400:1200, 95:140, 3].astype(int) - np.round(255 * alphas[2][400:1200, 95:140])).max() < 40
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 301), (300, 16)])
+def test_small_and_narrow_pictures_work(size):
+    rng = np.random.default_rng(0)
+    picture = np.dstack([rng.integers(0, 256, (*size, 3)), np.full(size, 255)]).astype(np.uint8)
+    visible = rng.random((4, 32, 40)).astype(np.float32)
+    coarse = Coarse(
+        visible=visible / visible.sum(axis=0),
+        alpha=rng.random((4, 32, 40)).astype(np.float32),
+        rgb=rng.random((4, 32, 40, 3)).astype(np.float32),
+        confidence=np.ones(4, np.float32),
+    )
+    layers = lift(picture, coarse)
+    assert len(layers) == 4
+    again, _ = make_exact(picture, layers)
+    assert np.array_equal(flatten(Document(width=size[1], height=size[0], layers=tuple(again))), picture)
+
+
+def test_a_layer_seen_nowhere_is_one_transparent_pixel_and_steps_are_told():
+    colours, alphas = scene()
+    coarse = coarse_of([*colours, colours[0]], [*alphas, np.zeros_like(alphas[0])])
+    steps = []
+    layers = lift(flat(colours, alphas), coarse, on_step=lambda step, total: steps.append((step, total)))
+    assert layers[3].rgba.shape == (1, 1, 4)
+    assert layers[3].rgba[0, 0, 3] == 0
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_same_picture_gives_the_same_bytes():
+    colours, alphas = scene()
+    first, second = (lift(flat(colours, alphas), coarse_of(colours, alphas)) for _ in range(2))
+    assert all(isinstance(layer, Layer) for layer in first)
+    assert first == second

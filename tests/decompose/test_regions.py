@@ -1,0 +1,46 @@
+"""Regions keep the picture's edges; their votes find owners for what is smaller than a cell of the network."""
+
+import cv2
+import numpy as np
+
+from lamina.decompose.regions import segment, vote
+
+
+def ring_picture():
+    """A dark ring, thinner than the network's cells, on a bright ground; and where the ring is."""
+    picture = np.full((160, 160, 3), (230, 220, 190), np.uint8)
+    ring = np.zeros((160, 160), np.uint8)
+    cv2.circle(ring, (80, 80), 14, 255, 4)
+    picture[ring > 0] = (30, 30, 90)
+    return picture, ring > 0
+
+
+def blurred_weights(mask, cells=16):
+    height, width = mask.shape
+    small = cv2.resize(mask.astype(np.float32), (cells, cells), interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(cv2.GaussianBlur(small, (0, 0), 0.7), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.stack([1 - weight, weight])
+
+
+def test_regions_do_not_cross_a_strong_edge():
+    picture, ring = ring_picture()
+    regions = segment(picture)
+    share = np.bincount(regions.ravel(), ring.ravel()) / np.bincount(regions.ravel())
+    assert ((share < 0.02) | (share > 0.98)).all()
+
+
+def test_regions_are_numbered_without_gaps():
+    rng = np.random.default_rng(0)
+    for picture in (rng.integers(0, 256, (40, 50, 3), np.uint8), np.zeros((16, 16, 3), np.uint8)):
+        regions = segment(picture)
+        assert np.array_equal(np.unique(regions), np.arange(regions.max() + 1))
+
+
+def test_thin_strokes_and_what_they_enclose_find_their_owners():
+    picture, ring = ring_picture()
+    weights = blurred_weights(ring)
+    assert (weights[1][ring] < 0.5).mean() > 0.5, "the bare weights would miss most of the ring"
+    regions = segment(picture)
+    votes = vote(regions, picture, weights)
+    assert np.allclose(votes.sum(axis=0), 1, atol=1e-4)
+    assert np.array_equal(votes.argmax(axis=0)[regions] == 1, ring)

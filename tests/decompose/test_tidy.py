@@ -1,0 +1,100 @@
+"""What is left of a stack, and what it is called."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from lamina.decompose.exact import make_exact
+from lamina.decompose.tidy import looks_like_text, tidy
+from lamina.document.composite import flatten
+from lamina.document.document import Document
+from lamina.document.layer import Layer
+
+SIZE = 120
+
+
+def ground(colour=(40, 60, 70)):
+    return Layer(id="g", name="", rgba=np.full((SIZE, SIZE, 4), (*colour, 255), np.uint8))
+
+
+def patch(name, colour, side=30, x=20, y=20):
+    return Layer(id=name, name="", rgba=np.full((side, side, 4), (*colour, 255), np.uint8), x=x, y=y)
+
+
+def lettering(size=100, words="Some words\nin two lines"):
+    mask = Image.new("L", (SIZE, SIZE // 2))
+    ImageDraw.Draw(mask).multiline_text((2, 2), words, fill=255, font=ImageFont.load_default(size))
+    rgba = np.full((SIZE // 2, SIZE, 4), (250, 250, 250, 0), np.uint8)
+    rgba[..., 3] = np.asarray(mask)
+    return Layer(id="t", name="", rgba=rgba, x=0, y=60)
+
+
+def tidied(*layers, confidence=None):
+    picture = flatten(Document(width=SIZE, height=SIZE, layers=layers))
+    result = tidy(picture, layers, np.array(confidence or [0.9] * len(layers)), key="k")
+    again = flatten(Document(width=SIZE, height=SIZE, layers=tuple(result.layers)))
+    assert np.array_equal(again, picture), "tidying keeps the stack exact"
+    return result
+
+
+def test_layers_are_named_after_what_they_look_like():
+    photo = np.random.default_rng(0).integers(0, 256, (40, 40, 4), np.uint8)
+    photo[..., 3] = 255
+    stack = (
+        ground(),
+        patch("a", (220, 30, 40)),
+        patch("b", (215, 35, 45), x=60),
+        Layer(id="p", name="", rgba=photo, x=75, y=5),
+        lettering(13),
+    )
+    result = tidied(*stack)
+    assert [layer.name for layer in result.layers] == ["Background", "Shape red", "Shape red 2", "Object 1", "Text"]
+    assert result.warnings == []
+
+
+def test_an_empty_layer_is_dropped_and_said():
+    empty = Layer(id="e", name="", rgba=np.zeros((1, 1, 4), np.uint8))
+    result = tidied(ground(), empty, patch("a", (220, 30, 40)), confidence=[1, 0.2, 0.7])
+    assert [layer.name for layer in result.layers] == ["Background", "Shape red"]
+    assert result.confidence == pytest.approx([1, 0.7])
+    assert "1 of 3 layers showed next to nothing" in result.warnings[0]
+
+
+def test_a_doubtful_speck_goes_to_the_layers_below_but_a_sure_one_stays():
+    speck = patch("s", (250, 250, 0), side=2)
+    assert len(tidied(ground(), speck, patch("a", (1, 2, 3), x=60), confidence=[1, 0.2, 1]).layers) == 2
+    assert len(tidied(ground(), speck, patch("a", (1, 2, 3), x=60), confidence=[1, 0.9, 1]).layers) == 3
+
+
+def test_a_layer_that_repeats_another_is_dropped_and_said():
+    result = tidied(ground(), patch("a", (220, 30, 40)), patch("b", (221, 31, 40)))
+    assert len(result.layers) == 2
+    assert "repeated another" in result.warnings[0]
+
+
+def test_one_layer_that_holds_everything_is_said():
+    assert "one layer holds everything" in tidied(ground()).warnings[-1]
+
+
+def test_ids_follow_from_the_key_and_the_place():
+    first, second = (tidied(ground(), patch("a", (220, 30, 40))) for _ in range(2))
+    assert [layer.id for layer in first.layers] == [layer.id for layer in second.layers]
+    assert len({layer.id for layer in first.layers}) == 2
+    other = tidy(flatten(Document(width=SIZE, height=SIZE, layers=(ground(),))), [ground()], np.ones(1), key="other")
+    assert other.layers[0].id != first.layers[0].id
+
+
+def test_text_is_told_from_shapes():
+    assert looks_like_text(lettering(13).rgba[..., 3])
+    solid = np.zeros((80, 80), np.uint8)
+    assert not looks_like_text(solid)
+    solid[10:70, 20:60] = 255
+    assert not looks_like_text(solid)
+
+
+def test_a_stack_stays_trimmed():
+    wide = np.zeros((SIZE, SIZE, 4), np.uint8)
+    wide[5:9, 5:20] = (1, 2, 3, 255)
+    picture = flatten(Document(width=SIZE, height=SIZE, layers=(ground(), Layer(id="w", name="", rgba=wide))))
+    layers, _ = make_exact(picture, [ground(), Layer(id="w", name="", rgba=wide)])
+    assert (layers[1].x, layers[1].y, layers[1].width, layers[1].height) == (5, 5, 15, 4)
