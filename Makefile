@@ -13,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/lamina decompose examples/poster.png -o demo/poster
 	$(BIN)/lamina convert demo/poster demo/poster.psd
 	$(BIN)/lamina preview demo/poster -o demo/poster-sheet.png
-	@printf '\n%s\n' \
+	@printf '%s\n' '' \
 	  'demo/poster/           the bundle: document.json, one PNG per layer, composite.png, source.png' \
 	  'demo/poster.psd        the same layers for an image editor' \
 	  'demo/poster-sheet.png  a contact sheet: input, every layer, composite'

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import lamina
 from lamina.cli import main
+from lamina.decompose import decomposer
 from lamina.document.document import Document
 from lamina.document.layer import Group, Layer
 from lamina.errors import Cancelled, CheckpointError, InputError
+from lamina.model import checkpoint
 from lamina.options import DecomposeOptions
 from lamina.pixels import Picture
 
@@ -307,6 +310,33 @@ def test_preview_draws_a_sheet(run: Run, layered: Path, tmp_path: Path) -> None:
     assert run("preview", layered, "-o", tmp_path / "sheet.png") == 0
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert min(sheet.size) > 40
+
+
+def test_models_tells_which_options_a_checkpoint_uses(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    weights = tmp_path / "small.safetensors"
+    checkpoint.save(weights, {"a": torch.zeros(2)}, DecomposeOptions(), kind="small", extra={"steps_trained": "7"})
+    monkeypatch.setattr(decomposer, "embedded", lambda: weights)
+    assert run("models") == 0
+    assert "uses --layers, --max-layers, --seed; ignores --prompt, --steps, --guidance" in capsys.readouterr().out
+    assert run("models", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["name"], facts["steps_trained"]) == ("small", "7")
+    assert facts["ignores"] == ["prompt", "steps", "guidance"]
+    weights.unlink()
+    assert run("models") == 2
+
+
+def test_on_a_terminal_progress_is_one_line_that_is_wiped(
+    run: Run, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert run("decompose", photo) == 0
+    before, _, after = capsys.readouterr().err.rpartition("\r\x1b[K")
+    assert "writing" in before
+    assert "\n" not in before
+    assert after.startswith("lamina: ")
 
 
 def test_a_reader_that_stops_early_is_no_error(layered: Path) -> None:

@@ -6,6 +6,7 @@ Everything heavy is imported inside the command that needs it.
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -34,6 +35,8 @@ _ENDINGS = "a folder (a bundle), .zip, .psd, .psb, .ora, .pptx or .png (flat)"
 
 def main(argv: Sequence[str] | None = None, *, load_decomposer: LoadDecomposer | None = None) -> int:
     """Run one command and return its exit code. `load_decomposer` stands in for `Decomposer.load`."""
+    if not logging.root.handlers:  # what libraries log of odd files is no line of ours
+        logging.root.addHandler(logging.NullHandler())
     try:
         args = make_parser().parse_args(argv)
         args.load_decomposer = load_decomposer or _load_decomposer
@@ -329,8 +332,8 @@ def _inspect(args: argparse.Namespace) -> int:
         entries = [_summary(node) for node in document.layers]
         _print_json(document=args.document, **size, layers=entries, meta=dict(document.meta))
         return 0
-    count = sum(1 for _ in document.walk())
-    print(f"{args.document}: {document.width}x{document.height} px, {count} layers and groups, top first")
+    count = sum(not hasattr(node, "children") for node in document.walk())
+    print(f"{args.document}: {document.width}x{document.height} px, layers: {count}, top first")
     for line in _tree(document.layers, "  "):
         print(line)
     for name in ("fidelity", "warnings", "notes", "model"):
@@ -380,7 +383,7 @@ def _models(args: argparse.Namespace) -> int:
     if args.json:
         _print_json(**facts, uses=uses, ignores=list(Decomposer.ignores), **header.extra)
     else:
-        print("{name}  ({kind}, {megabytes} MB, in the package)".format(**facts))
+        print("{name}  ({megabytes} MB, in the package)".format(**facts))
         print(f"  uses {', '.join(map(_flag, uses))}; ignores {', '.join(map(_flag, Decomposer.ignores))}")
     return 0
 

@@ -291,7 +291,7 @@ def _read(file: io.BufferedIOBase, name: str) -> Picture:
 def _decode(image: Image.Image, name: str, digest: str | None) -> Picture:
     _check_size(*image.size, name)
     notes: list[str] = []
-    frames = getattr(image, "n_frames", 1)
+    frames = _frame_count(image)
     if frames > 1 and image.format != "MPO":  # the further pictures of a phone's MPO are previews of the first
         notes.append(f"holds {frames} frames; the first one is used")
     try:
@@ -306,6 +306,13 @@ def _decode(image: Image.Image, name: str, digest: str | None) -> Picture:
     if dpi and orientation >= 5:  # rows became columns
         dpi = dpi[1], dpi[0]
     return Picture(rgba=rgba, sha256=digest or pixel_sha256(rgba), dpi=dpi, notes=tuple(notes))
+
+
+def _frame_count(image: Image.Image) -> int:
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # broken further on: the first frame may still be good
+        return 1
 
 
 def _orientation(image: Image.Image) -> int:

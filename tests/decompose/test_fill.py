@@ -58,3 +58,15 @@ def test_a_membrane_lies_between_its_borders():
     filled = membrane(x[..., None], with_hole())[..., 0]
     assert np.abs(filled - x).max() < 4
     assert (np.diff(filled[32, 25:60]) > 0).all()
+
+
+def test_a_guess_is_followed_only_as_far_as_it_fits_what_is_known():
+    rng = np.random.default_rng(0)
+    y, x = grid()
+    stripes = np.repeat((120 + 60 * np.sin(x / 4) * np.cos(y / 5))[..., None], 3, axis=2)
+    known = with_hole()
+    good = continue_colours(spoilt(stripes, known), known, stripes + 10)
+    bad = continue_colours(spoilt(stripes, known), known, rng.uniform(0, 255, stripes.shape).astype(np.float32))
+    hole = ~known
+    assert np.abs(good - stripes)[hole].mean() < 8
+    assert bad[hole].std() < 40

@@ -21,7 +21,7 @@ def disc(height, width, centre, radius):
 def scene(height=180, width=240):
     """A gradient, a blue disc and a white bar wholly on it: straight colours and coverages, bottom first."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    gradient = np.stack([60 + 0.5 * x, 180 - 0.4 * y, np.full_like(x, 90)], axis=-1)
+    gradient = np.stack([60 + 0.5 * x, 180 - 72 * y / height, np.full_like(x, 90)], axis=-1)
     bar = np.zeros((height, width), np.float32)
     bar[80:96, 80:150] = 1
     colours = [gradient, np.full_like(gradient, (30, 40, 200)), np.full_like(gradient, 250)]

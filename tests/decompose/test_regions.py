@@ -25,8 +25,9 @@ def blurred_weights(mask, cells=16):
 def test_regions_do_not_cross_a_strong_edge():
     picture, ring = ring_picture()
     regions = segment(picture)
-    share = np.bincount(regions.ravel(), ring.ravel()) / np.bincount(regions.ravel())
-    assert ((share < 0.02) | (share > 0.98)).all()
+    area = np.bincount(regions.ravel())
+    dark = np.bincount(regions.ravel(), ring.ravel())
+    assert np.minimum(dark, area - dark).sum() < 0.04 * ring.sum()
 
 
 def test_regions_are_numbered_without_gaps():
@@ -43,4 +44,6 @@ def test_thin_strokes_and_what_they_enclose_find_their_owners():
     regions = segment(picture)
     votes = vote(regions, picture, weights)
     assert np.allclose(votes.sum(axis=0), 1, atol=1e-4)
-    assert np.array_equal(votes.argmax(axis=0)[regions] == 1, ring)
+    found = votes.argmax(axis=0)[regions] == 1
+    assert (found & ring).sum() > 0.95 * (found | ring).sum()
+    assert not found[75:85, 75:85].any()

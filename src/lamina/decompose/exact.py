@@ -231,13 +231,14 @@ def _fit_alpha(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray, "n 4
     alpha, goal, weights = alpha[:, off], goal[off], weights[:, off]
     columns = np.arange(off.size)
     lowest = np.where((alpha > 0).any(axis=0), (alpha > 0).argmax(axis=0), 0)
-    chosen = np.where(goal == 255, lowest, weights.argmax(axis=0))
+    chosen: Any = np.where(goal == 255, lowest, weights.argmax(axis=0))
     others = alpha.copy()
     others[chosen, columns] = 0
     left = np.prod(1 - others / 255, axis=0)
     share = 255 - (255 - goal) / np.maximum(left, 1e-9)
-    fits = (share > -0.5) & (goal > 0)
-    alone = np.where(np.arange(alpha.shape[0])[:, None] == chosen, goal, 0.0)
+    fits: Any = (share > -0.5) & (goal > 0)
+    alone = np.zeros_like(alpha)
+    alone[chosen, columns] = goal
     others[chosen, columns] = share
     stack[:, off, 3] = round_u8(np.where(fits, others, alone))
 
@@ -257,8 +258,8 @@ def _give_to_nearest(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray
     nearest: Any = distance.argmin(axis=0)
     better: Any = distance.min(axis=0) < change[glaring] / 2
     glaring, nearest = np.asarray(glaring[better]), np.asarray(nearest[better])
-    above: Any = np.arange(stack.shape[0])[:, None] > nearest
-    alpha: Any = np.where(above, 0, stack[:, glaring, 3])
+    alpha: Any = stack[:, glaring, 3]
+    alpha[np.arange(stack.shape[0])[:, None] > nearest] = 0
     alpha[nearest, np.arange(glaring.size)] = 255
     stack[:, glaring, 3] = alpha
     stack[nearest, glaring, :3] = wanted[glaring, :3]

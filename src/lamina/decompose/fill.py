@@ -39,6 +39,7 @@ def continue_colours(
         # What stands off a clean gradient is something else's rim or a speck: it must not leak into the fill.
         known = known & (np.abs(colours - trend).max(axis=2) < 2 * _CLEAN)
         return trend + membrane(colours - trend, known)
+    expected = _worth(colours, known, expected) * expected
     return expected + membrane(colours - expected, known)
 
 
@@ -74,6 +75,24 @@ def _fill(values: Any, known: Any) -> Any:
 
 
 _CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
+
+
+def _worth(colours: Any, known: Any, expected: Any) -> float:
+    """How far to follow `expected` (0-1): the regression of the known colours on it, slow changes left out."""
+    weight = cv2.resize(known.astype(np.float32), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    if (weight > 0.5).sum() < 50:
+        return 1.0
+    size = (weight.shape[1], weight.shape[0])
+    span = (max(size) // 6) | 1
+    mass = np.maximum(cv2.blur(weight, (span, span)), 1e-3)[..., None]
+
+    def detail(values: Any) -> Any:
+        small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+        slow = cv2.blur(small * weight[..., None], (span, span)) / mass
+        return (small - slow)[weight > 0.5]
+
+    wanted, offered = detail(colours * known[..., None]), detail(expected)
+    return float(np.clip((wanted * offered).sum() / max(float(np.square(offered).sum()), 1e-3), 0, 1))
 
 
 def _gradient(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Any:

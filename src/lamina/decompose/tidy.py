@@ -68,7 +68,8 @@ def tidy(
     shares = _visible_shares(views)
     shares[0] = max(shares[0], _NEGLIGIBLE)
     faint = (shares < _EMPTY) | ((shares < _NEGLIGIBLE) & (np.asarray(confidence) < _DOUBTFUL))
-    twins = _repeats(views, shares, faint)
+    twins = _repeats(views, shares)
+    faint[list(twins)] = False
     kept = [i for i in range(len(layers)) if not faint[i] and i not in twins]
     warnings: list[str] = []
     if faint.any():
@@ -133,12 +134,12 @@ def _visible_shares(views: Sequence[UInt8[np.ndarray, "h w 4"]]) -> Float[np.nda
     return shares / max(shares.sum(), 1e-9)
 
 
-def _repeats(views: Sequence[Any], shares: Float[np.ndarray, " L"], faint: Any) -> set[int]:
+def _repeats(views: Sequence[Any], shares: Float[np.ndarray, " L"]) -> set[int]:
     """The less visible one of every two layers of the same outline and colours."""
     found: set[int] = set()
     for upper in range(len(views)):
         for lower in range(upper):
-            if faint[upper] or faint[lower] or found & {upper, lower}:
+            if found & {upper, lower}:
                 continue
             a, b = views[upper], views[lower]
             both = np.minimum(a[..., 3], b[..., 3]).sum(dtype=np.float64)

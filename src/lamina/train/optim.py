@@ -25,9 +25,9 @@ class Optimiser:
 
     def __init__(self, network: nn.Module, config: OptimConfig) -> None:
         self.config = config
-        self.parameters = list(network.parameters())
-        matrices = [p for p in self.parameters if p.ndim >= 2]
-        rest = [p for p in self.parameters if p.ndim < 2]
+        self.named = dict(network.named_parameters())
+        matrices = [p for p in self.named.values() if p.ndim >= 2]
+        rest = [p for p in self.named.values() if p.ndim < 2]
         self.inner = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}],
             lr=config.lr,
@@ -37,7 +37,7 @@ class Optimiser:
 
     def step(self, factor: float) -> float:
         """Clip, step with the rate times `factor`, clear the gradients; return the gradient norm."""
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.named.values(), self.config.clip)
         for group in self.inner.param_groups:
             group["lr"] = self.config.lr * factor
         self.inner.step()
@@ -45,24 +45,20 @@ class Optimiser:
         return float(norm)
 
     def state(self) -> dict[str, Tensor]:
-        """Every state tensor under a flat name."""
+        """Every state tensor, under its parameter's name: `name.exp_avg` and so on."""
         return {
-            f"{index}.{key}": torch.as_tensor(value)
-            for index, state in self.inner.state_dict()["state"].items()
-            for key, value in state.items()
+            f"{name}.{key}": torch.as_tensor(value)
+            for name, parameter in self.named.items()
+            for key, value in self.inner.state[parameter].items()
         }
 
     def load(self, flat: dict[str, Tensor]) -> None:
         """Take back what `state` gave, each tensor laid out in memory as its parameter: the fused step needs that."""
-        held = self.inner.state_dict()
-        order = [parameter for group in self.inner.param_groups for parameter in group["params"]]
-        held["state"] = {}
-        for name, value in flat.items():
-            index, key = name.split(".", 1)
-            parameter = order[int(index)]
-            laid = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-            held["state"].setdefault(int(index), {})[key] = laid.detach()
-        self.inner.load_state_dict(held)
+        for full, value in flat.items():
+            name, key = full.rsplit(".", 1)
+            parameter = self.named[name]
+            laid = torch.empty_like(parameter).copy_(value) if key != "step" else value
+            self.inner.state[parameter][key] = laid.detach()
 
 
 class Ema:
