@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,6 +55,11 @@ def test_merged_scene_keeps_no_upper_layer_that_touches_nothing_above_or_below(b
         upper = scenes(seed, (64, 64)).layers[1:, ..., 3] > 8
         for lower, above in itertools.pairwise(upper):
             assert (lower & above).any()
+
+
+def test_bank_without_grounds_still_makes_scenes(bank: Bank) -> None:
+    scenes = SceneMaker(replace(bank, grounds=bank.grounds[:0]))
+    assert all(len(scenes(seed, (48, 48)).layers) >= 2 for seed in range(12))
 
 
 def test_peel_puts_what_nothing_covers_on_top() -> None:

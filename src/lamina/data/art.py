@@ -83,13 +83,6 @@ SOURCES: tuple[Source, ...] = (
         licence="GPL-2+, CC-BY-SA-4.0",
         keep=200,
     ),
-    Source(
-        package="wesnoth-1.16-data",
-        glob="**/images/story/**/*.webp",
-        kind="ground-paint",
-        licence="GPL-2+, CC-BY-SA-4.0",
-    ),
-    Source(package="wesnoth-1.16-httt", glob="**/*.webp", kind="ground-paint", licence="GPL-2+, CC-BY-SA-4.0", keep=40),
     Source(package="endless-sky-data", glob="**/images/ship/*.png", kind="paint", licence="CC-BY-SA-4.0", keep=250),
     Source(package="endless-sky-data", glob="**/images/outfit/*.png", kind="paint", licence="CC-BY-SA-4.0", keep=200),
     Source(package="endless-sky-data", glob="**/images/planet/*.png", kind="paint", licence="CC-BY-SA-4.0", keep=60),
@@ -121,7 +114,6 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(package="gnome-backgrounds", glob="**/backgrounds/gnome/*.*", kind="ground-paint", licence="CC-BY-SA-3.0"),
     Source(package="ukui-wallpapers", glob="**/backgrounds/**/*.jpg", kind="ground-photo", licence="CC-BY-SA-4.0"),
-    Source(package="tuxpaint-data", glob="**/starters/*.jpg", kind="ground-photo", licence="GPL-2+", keep=30),
     Source(
         package="fonts-*",
         glob="**/*.[to]tf",
@@ -167,7 +159,7 @@ class Bank:
         held = split == "validation"
 
         def rows(kind: str) -> np.ndarray:
-            return np.array([row[:6] for row in index[kind] if row[6] == held], dtype=np.float64)
+            return np.array([row[:6] for row in index[kind] if row[6] == held], dtype=np.float64).reshape(-1, 6)
 
         fonts = tuple(path for path, font_held in index["fonts"] if font_held == held)
         return Bank(pixels, rows("cutouts"), rows("grounds"), fonts)

@@ -285,7 +285,10 @@ def decorate(rng: Rng, canvas: Array, *, chance: float) -> Array:
 
 
 def _bank_ground(rng: Rng, bank: Bank, size: Canvas, *, photo: bool) -> Array:
+    """A crop of a photo or painting; a procedural texture where the bank has none (a permissive one)."""
     rows = bank.grounds[bank.grounds[:, 5] == float(photo)]
+    if not len(rows):
+        return np.clip(texture(rng, size), 0, 1).astype(np.float32)
     picture = bank.picture(rows[rng.choice(len(rows), p=rows[:, 4] / rows[:, 4].sum())])
     height, width = picture.shape[:2]
     aspect = size[0] / size[1]
