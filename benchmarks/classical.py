@@ -12,12 +12,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.cluster.vq import kmeans2
 from scipy.ndimage import binary_fill_holes
 
+from lamina.decompose.ground import border_ground
+
 __all__ = ["decompose", "push_pull"]
 
-_GROUND_STEP = 4  # bytes a neighbour's channel may differ while the ground grows: gradients yes, edges no
-_NEAR_BORDER_COLOUR = 10.0  # Lab distance at which a pixel has a colour of the border
-_BORDER_COLOURS = 4
-_USUAL = 0.1  # share of the border from which one of its colours counts
 _PLACE_WEIGHT = 40.0  # Lab units that the long side is worth when parting the foreground
 _SAMPLED = 20_000  # pixels that find the clusters
 
@@ -25,7 +23,7 @@ _SAMPLED = 20_000  # pixels that find the clusters
 def decompose(rgb: UInt8[np.ndarray, "h w 3"], layers: int) -> list[UInt8[np.ndarray, "h w 4"]]:
     """`layers` full-canvas layers (stored state), bottom first: the opaque ground, then parts by falling size."""
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
-    ground = _grow_ground(rgb, lab)
+    ground = border_ground(rgb)
     parts = _part(lab, ~ground, layers - 1)
     filled = push_pull(rgb, ground) if ground.any() else np.full_like(rgb, 255)
     stack = [np.dstack([filled, np.full(ground.shape, 255, np.uint8)])]
@@ -54,27 +52,6 @@ def _pull(premul: Float[np.ndarray, "h w 4"]) -> Float[np.ndarray, "h w 3"]:
     halved = cv2.resize(premul, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
     coarse = cv2.resize(_pull(halved), (width, height), interpolation=cv2.INTER_LINEAR)
     return premul[..., :3] + (1.0 - weight) * coarse
-
-
-def _grow_ground(rgb: UInt8[np.ndarray, "h w 3"], lab: Float[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels reached from the border through usual border colours or slow gradients."""
-    height, width = rgb.shape[:2]
-    rim = np.zeros((height, width), dtype=bool)
-    rim[[0, -1]] = rim[:, [0, -1]] = True
-    centres = _clusters(lab[rim], _BORDER_COLOURS)
-    share = np.bincount(_nearest(lab[rim], centres), minlength=len(centres)) / int(rim.sum())
-    usual = centres[share >= _USUAL]
-    distance = np.min([np.linalg.norm(lab - centre, axis=-1) for centre in usual], axis=0)
-    near = distance < _NEAR_BORDER_COLOUR
-    mask = np.zeros((height + 2, width + 2), np.uint8)
-    canvas, step = rgb.copy(), (_GROUND_STEP,) * 3
-    for y, x in zip(*np.nonzero(rim & near), strict=True):
-        if not mask[y + 1, x + 1]:
-            cv2.floodFill(canvas, mask, (int(x), int(y)), 0, step, step, 4 | cv2.FLOODFILL_MASK_ONLY | (1 << 8))
-    reached = near | (mask[1:-1, 1:-1] > 0)
-    _, parts = cv2.connectedComponents(reached.astype(np.uint8), connectivity=4)
-    from_border = np.unique(parts[rim & reached])
-    return np.isin(parts, from_border[from_border > 0])
 
 
 def _part(

@@ -217,6 +217,37 @@ def test_one_bad_picture_does_not_stop_the_others(run: Run, photo: Path, tmp_pat
     assert lamina.read(tmp_path / "all" / "my.photo").width == 32
 
 
+def test_of_several_pictures_the_bad_one_is_named(run: Run, photo: Path, tmp_path: Path, capsys: Any) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "tiny.png")
+    assert run("decompose", tmp_path / "tiny.png", photo, "-o", tmp_path / "all") == 2
+    assert f"lamina: {tmp_path / 'tiny.png'}: the picture is 8x8" in capsys.readouterr().err
+
+
+def test_an_interruption_while_modules_load_is_as_clean_as_any(photo: Path) -> None:
+    # A module that numpy loads is interrupted; numpy itself would make an ImportError of it.
+    program = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "numpy._core._multiarray_umath":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from lamina.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    done = subprocess.run([sys.executable, "-c", program, "decompose", str(photo)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "lamina: interrupted\n")
+    assert list(photo.parent.iterdir()) == [photo]
+
+
+def test_edits_that_never_end_are_refused(
+    run: Run, layered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("lamina.cli._LARGEST_EDITS", 2**20)
+    assert run("edit", layered, "/dev/zero", "-o", tmp_path / "new.zip") == 2
+    assert "over 1 MB" in capsys.readouterr().err
+
+
 def test_weights_that_cannot_be_loaded_stop_everything(photo: Path, capsys: Any) -> None:
     def load(model: str, device: str) -> Any:
         raise CheckpointError(f"no checkpoint '{model}' for {device}")

@@ -5,10 +5,13 @@ Everything heavy is imported inside the command that needs it.
 """
 
 import argparse
+import errno
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +33,7 @@ LoadDecomposer = Callable[[str, str], Any]
 
 T = TypeVar("T")
 
+_LARGEST_EDITS = 2**28  # bytes; they may hold pictures
 _ENDINGS = "a folder (a bundle), .zip, .psd, .psb, .ora, .pptx or .png (flat)"
 
 
@@ -53,6 +57,12 @@ def main(argv: Sequence[str] | None = None, *, load_decomposer: LoadDecomposer |
         return 0
     except LaminaError as error:
         _say(error)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _say(f"cannot write the result: {error.strerror}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still to be flushed has no place
         return 2
 
 
@@ -170,11 +180,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _decompose(args: argparse.Namespace) -> int:
-    from lamina import formats
-    from lamina.pixels import load_image
-
     options = take_fields(DecomposeOptions, args)
-    targets = _targets([Path(image) for image in args.images], args.output, args.format)
+    with _importing():
+        from lamina import formats
+        from lamina.pixels import load_image
+
+        targets = _targets([Path(image) for image in args.images], args.output, args.format)
     decomposer, code = None, 0
     for image, target in targets:
         clock = _Clock()
@@ -191,7 +202,7 @@ def _decompose(args: argparse.Namespace) -> int:
         except (InputError, FormatError) as error:
             if len(targets) == 1:
                 raise
-            _say(error)
+            _say(_about(error, str(image), str(Path(target))))
             code = 2
             continue
         remarks = [f"{image} {note}" for note in picture.notes] + [*document.meta.get("warnings", ()), *lost]
@@ -266,16 +277,21 @@ def _targets(images: Sequence[Path], output: str | None, kind: str | None) -> li
 
 
 def _load_decomposer(model: str, device: str) -> Any:
-    from lamina.decompose.decomposer import Decomposer
-
+    with _importing():
+        from lamina.decompose.decomposer import Decomposer
     return Decomposer.load(model, device=device)
 
 
 def _edit(args: argparse.Namespace) -> int:
-    from lamina.document import apply, edits
+    with _importing():
+        from lamina.document import apply, edits
 
     try:
-        data = json.loads(Path(args.edits).read_text("utf-8"))
+        with open(args.edits, "rb") as file:
+            text = file.read(_LARGEST_EDITS + 1)
+        if len(text) > _LARGEST_EDITS:
+            raise InputError(f"{args.edits} is over {_LARGEST_EDITS // 2**20} MB, expected a list of edits")
+        data = json.loads(text)
     except OSError as error:
         raise InputError(f"cannot read {args.edits}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -296,14 +312,13 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _read(path: str) -> "Document":
-    from lamina import formats
+    with _importing():
+        from lamina import formats
 
     try:
         return formats.read(path)
     except FormatError as error:
-        if path in str(error):
-            raise
-        raise FormatError(f"{path}: {error}") from error
+        raise FormatError(_about(error, path)) from error
 
 
 def _write(document: "Document", output: str) -> int:
@@ -316,7 +331,8 @@ def _write(document: "Document", output: str) -> int:
 
 
 def _preview(args: argparse.Namespace) -> int:
-    from lamina.formats import sheet
+    with _importing():
+        from lamina.formats import sheet
 
     if Path(args.output).suffix.lower() != ".png":
         raise InputError(f"a contact sheet is written as .png, got {args.output}")
@@ -395,6 +411,33 @@ def _print_json(**values: Any) -> None:
 def _say(words: object) -> None:
     """One line on stderr."""
     print("lamina:", " ".join(str(words).split()), file=sys.stderr, flush=True)
+
+
+def _about(error: Exception, *names: str) -> str:
+    """The error in words that tell which file it is about: one of these names."""
+    return str(error) if any(name in str(error) for name in names) else f"{names[0]}: {error}"
+
+
+@contextmanager
+def _importing() -> Generator[None]:
+    """An interruption while modules load ends the process at once.
+
+    numpy and torch would make an ImportError or an abort of KeyboardInterrupt, and nothing is being written yet.
+    """
+
+    def leave(*_: object) -> None:
+        _say("interrupted")
+        os._exit(130)
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

@@ -264,7 +264,7 @@ def _array_to_rgba(array: np.ndarray) -> UInt8[np.ndarray, "h w 4"]:
 def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise InputError(
-            f"{name} is {width}x{height}, {width * height / 1e6:.1f} megapixels, "
+            f"{name} is {width}x{height}, {width * height / 1e6:.2f} megapixels, "
             f"expected at most {MAX_PIXELS // 10**6}: make it smaller first"
         )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.decompose.edges import clean_parts, find_borders, upper_share
+from lamina.decompose.edges import clean_parts, far_parts, find_borders, upper_share
 
 
 def halves():
@@ -58,3 +58,16 @@ def test_the_rim_of_a_label_is_not_clean_and_thin_strokes_keep_their_purest_pixe
     assert not clean[5, 5:15].any()
     assert clean[22, 5:35].all()
     assert not clean[23].any()
+
+
+def test_colours_are_taken_from_beyond_the_glow_but_narrow_gaps_keep_theirs():
+    label = np.zeros((128, 256), np.uint8)
+    label[30:100, 30:100] = 1
+    label[30:100, 106:170] = 1
+    borders = find_borders(label)
+    clean = borders.depth < -1
+    far = far_parts(borders, clean)
+    assert not far[60, 171:174].any()
+    assert far[60, 180:].all()
+    assert far[60, 103], "between the two there is nothing farther away"
+    assert not (far & ~clean).any()

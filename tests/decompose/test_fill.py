@@ -21,14 +21,14 @@ def grid(height=60, width=80):
 
 def test_a_flat_colour_stays_flat():
     colours = np.full((60, 80, 3), (12, 130, 240), np.float32)
-    filled = continue_colours(spoilt(colours, with_hole()), with_hole(), np.zeros_like(colours))
+    filled = continue_colours(spoilt(colours, with_hole()), with_hole())
     assert np.abs(filled - colours).max() < 0.01
 
 
 def test_a_rounded_gradient_is_continued_within_one_level():
     y, x = grid()
     colours = np.stack([20 + 2 * x, 200 - 1.5 * y, 60 + x + y], axis=-1)
-    filled = continue_colours(spoilt(np.round(colours), with_hole()), with_hole(), np.zeros_like(colours))
+    filled = continue_colours(spoilt(np.round(colours), with_hole()), with_hole())
     assert np.abs(filled - colours).max() < 1
 
 
@@ -37,20 +37,19 @@ def test_specks_on_an_even_ground_do_not_leak_into_the_fill():
     known = with_hole()
     ghost = colours.copy()
     ghost[19, 25:60] = 140
-    assert np.abs(continue_colours(spoilt(ghost, known), known, np.zeros_like(colours))[20:45, 25:60] - 100).max() < 0.5
+    assert np.abs(continue_colours(spoilt(ghost, known), known)[20:45, 25:60] - 100).max() < 0.5
 
 
 def test_known_pixels_of_a_restless_layer_are_kept():
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 256, (60, 80, 3)).astype(np.float32)
-    filled = continue_colours(colours, with_hole(), np.full_like(colours, 90))
+    filled = continue_colours(colours, with_hole())
     assert np.abs(filled - colours)[with_hole()].max() < 0.01
     assert 0 < filled[20:45, 25:60].mean() < 255
 
 
-def test_nothing_known_gives_what_was_expected():
-    expected = np.full((5, 6, 3), 33, np.float32)
-    assert np.array_equal(continue_colours(np.zeros_like(expected), np.zeros((5, 6), bool), expected), expected)
+def test_nothing_known_gives_zero():
+    assert not continue_colours(np.full((5, 6, 3), 33, np.float32), np.zeros((5, 6), bool)).any()
 
 
 def test_a_membrane_lies_between_its_borders():
@@ -58,15 +57,3 @@ def test_a_membrane_lies_between_its_borders():
     filled = membrane(x[..., None], with_hole())[..., 0]
     assert np.abs(filled - x).max() < 4
     assert (np.diff(filled[32, 25:60]) > 0).all()
-
-
-def test_a_guess_is_followed_only_as_far_as_it_fits_what_is_known():
-    rng = np.random.default_rng(0)
-    y, x = grid()
-    stripes = np.repeat((120 + 60 * np.sin(x / 4) * np.cos(y / 5))[..., None], 3, axis=2)
-    known = with_hole()
-    good = continue_colours(spoilt(stripes, known), known, stripes + 10)
-    bad = continue_colours(spoilt(stripes, known), known, rng.uniform(0, 255, stripes.shape).astype(np.float32))
-    hole = ~known
-    assert np.abs(good - stripes)[hole].mean() < 8
-    assert bad[hole].std() < 40

@@ -74,6 +74,24 @@ def test_the_ground_is_continued_without_a_ghost_of_what_lay_on_it():
     assert np.abs(ground[..., :3] - colours[0]).mean() < 0.6
 
 
+def test_a_shadow_beside_an_object_does_not_darken_the_ground_below_it():
+    colours, alphas = scene()
+    shaded = [colours[0] * (1 - 0.3 * np.roll(alphas[1], 4, axis=0))[..., None], *colours[1:]]
+    ground = on_canvas(lift(flat(shaded, alphas), coarse_of(colours, alphas))[0])
+    below = alphas[1] > 0
+    assert np.abs(ground[below][:, :3] - colours[0][below]).mean() < 8
+
+
+def test_a_coarse_guess_counts_only_where_a_layer_is_seen_nowhere():
+    colours, alphas = scene()
+    ghost = [np.full_like(colours[0], 255), *colours[1:]]
+    ground = on_canvas(lift(flat(colours, alphas), coarse_of(ghost, alphas))[0])
+    assert np.abs(ground[..., :3] - colours[0]).max() < 6
+    alphas[1][:] = 1
+    ground = on_canvas(lift(flat(ghost, alphas), coarse_of(ghost, alphas))[0])
+    assert (ground[:60, :, :3] > 250).all()
+
+
 def test_soft_rims_are_freed_from_the_ground():
     colours, alphas = scene()
     shown = on_canvas(lift(flat(colours, alphas), coarse_of(colours, alphas))[1])

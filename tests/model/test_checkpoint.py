@@ -106,3 +106,9 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be written"):
         checkpoint.save(tmp_path / "absent" / "x.safetensors", {}, VAE, kind="vae")
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_a_checkpoint_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    checkpoint.save(tmp_path / "a.safetensors", {"a": torch.zeros(2)}, preset("tiny"), kind="vae")
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -100,12 +100,18 @@ class Decomposer:
         return document
 
     def coarse(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions) -> Coarse:
-        """What the network says of a picture, back to front, at half its working size."""
+        """What the network says of a picture, back to front, at half its working size.
+
+        Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
+        """
         config = self.network.config
         size = model_size(rgba.shape[1], rgba.shape[0], area=config.area, multiple=config.multiple)
         picture = to_model(cv2.resize(_opaque(rgba), size, interpolation=cv2.INTER_AREA))[None].to(self.device)
         asked = 0 if options.layers == "auto" else options.layers
-        slots = torch.ones(1, asked or options.max_layers, dtype=torch.bool, device=self.device)
+        if asked > config.max_layers:
+            raise InputError(f"layers {asked}: the checkpoint '{self.name}' makes at most {config.max_layers}")
+        length = asked or min(options.max_layers, config.max_layers)
+        slots = torch.ones(1, length, dtype=torch.bool, device=self.device)
         with torch.inference_mode():
             output: SmallOutput = self.network(
                 picture.contiguous(memory_format=torch.channels_last),
@@ -119,13 +125,11 @@ class Decomposer:
     ) -> Document:
         tidied = tidy(picture.rgba, layers, coarse.confidence, key=f"{picture.sha256}:{options}:{self.name}")
         warnings = [*tidied.warnings]
-        warnings += [
-            f"the checkpoint '{self.name}' ignores {name}"
-            for name, nothing in _IGNORED.items()
-            if getattr(options, name) != nothing
-        ]
+        ignored = [name for name, nothing in _IGNORED.items() if getattr(options, name) != nothing]
+        if ignored:
+            warnings.append(f"the checkpoint '{self.name}' ignores {', '.join(ignored)}")
         if options.layers != "auto" and len(tidied.layers) < options.layers:
-            warnings.append(f"{options.layers} layers were asked for, {len(tidied.layers)} were found")
+            warnings.append(f"layers asked for: {options.layers}, found: {len(tidied.layers)}")
         scores = {layer.id: round(score, 3) for layer, score in zip(tidied.layers, tidied.confidence, strict=True)}
         return Document(
             width=picture.width,

@@ -15,13 +15,16 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-__all__ = ["BORDER_REACH", "Borders", "clean_parts", "find_borders", "upper_share"]
+__all__ = ["BORDER_REACH", "Borders", "clean_parts", "far_parts", "find_borders", "upper_share"]
 
 BORDER_REACH = 3.0
 """How far from a border (working pixels) colours decide; beyond, the labels do."""
 
 _CLEAN_DEPTH = 1.4
 """Pixels this deep inside their label are taken for unmixed."""
+
+_FAR = 64
+"""What lies farther from a border than the longer side over this is free of its glow and shadow."""
 
 _PURE_WINDOW = 15
 """Among thin strokes, the purest pixels are looked for in windows of this side."""
@@ -85,6 +88,14 @@ def clean_parts(
     contrast = np.where(thin, np.abs(picture - around).sum(axis=2), 0)
     purest = cv2.dilate(contrast, np.ones((_PURE_WINDOW, _PURE_WINDOW), np.uint8))
     return clean | (thin & (contrast >= 0.85 * purest))
+
+
+def far_parts(borders: Borders, clean: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The clean parts that no glow or shadow of a neighbour reaches; all of what is narrower than such a reach."""
+    reach = max(borders.depth.shape) // _FAR
+    far = clean & (np.abs(borders.depth) > reach)
+    box = np.ones((4 * reach + 1, 4 * reach + 1), np.uint8)
+    return far | (clean & (cv2.dilate(far.astype(np.uint8), box) == 0))
 
 
 def upper_share(

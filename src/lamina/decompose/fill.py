@@ -1,8 +1,8 @@
 """Continue a layer's colours smoothly beyond the pixels where they are known.
 
-A trend (a plane or a paraboloid where the layer is flat or a gradient, else what the caller expects) plus a membrane
-over what remains: values are kept where known and relaxed towards the harmonic surface elsewhere, coarse to fine.
-Flat colours come out flat and gradients as gradients. Knows arrays only.
+A trend (a constant, plane or paraboloid, where nearly all that is known lies on one) plus a membrane over what
+remains: values are kept where known and relaxed towards the harmonic surface elsewhere, coarse to fine. Flat colours
+come out flat and gradients as gradients. Knows arrays only.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -24,23 +24,14 @@ _CLEAN = 3.0
 _FIT_SAMPLES = 6000
 
 
-def continue_colours(
-    colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"], expected: Float[np.ndarray, "h w 3"]
-) -> Float[np.ndarray, "h w 3"]:
-    """Colours (0-255) at every pixel: kept where `known`, continued elsewhere.
-
-    `expected` is a guess of the layer's colours; it gives the trend where no simple one fits, and everything where
-    nothing is known.
-    """
-    if not known.any():
-        return expected
-    trend = _gradient(colours, known)
-    if trend is not None:
-        # What stands off a clean gradient is something else's rim or a speck: it must not leak into the fill.
-        known = known & (np.abs(colours - trend).max(axis=2) < 2 * _CLEAN)
-        return trend + membrane(colours - trend, known)
-    expected = _worth(colours, known, expected) * expected
-    return expected + membrane(colours - expected, known)
+def continue_colours(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """Colours (0-255) at every pixel: kept where `known`, continued elsewhere; 0 when nothing is known."""
+    trend = _gradient(colours, known) if known.any() else None
+    if trend is None:
+        return membrane(colours, known)
+    # What stands off a clean gradient is something else's rim or a speck: it must not leak into the fill.
+    known = known & (np.abs(colours - trend).max(axis=2) < 2 * _CLEAN)
+    return trend + membrane(colours - trend, known)
 
 
 def membrane(values: Float[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w c"]:
@@ -75,24 +66,6 @@ def _fill(values: Any, known: Any) -> Any:
 
 
 _CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
-
-
-def _worth(colours: Any, known: Any, expected: Any) -> float:
-    """How far to follow `expected` (0-1): the regression of the known colours on it, slow changes left out."""
-    weight = cv2.resize(known.astype(np.float32), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    if (weight > 0.5).sum() < 50:
-        return 1.0
-    size = (weight.shape[1], weight.shape[0])
-    span = (max(size) // 6) | 1
-    mass = np.maximum(cv2.blur(weight, (span, span)), 1e-3)[..., None]
-
-    def detail(values: Any) -> Any:
-        small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
-        slow = cv2.blur(small * weight[..., None], (span, span)) / mass
-        return (small - slow)[weight > 0.5]
-
-    wanted, offered = detail(colours * known[..., None]), detail(expected)
-    return float(np.clip((wanted * offered).sum() / max(float(np.square(offered).sum()), 1e-3), 0, 1))
 
 
 def _gradient(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Any:

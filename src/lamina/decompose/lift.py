@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from lamina.decompose.edges import Borders, clean_parts, find_borders
+from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders
 from lamina.decompose.fill import continue_colours, membrane
 from lamina.decompose.paint import Sheet, paint
 from lamina.decompose.regions import segment, vote
@@ -100,6 +100,8 @@ def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse)
     sheets: list[Sheet] = []
     for number in range(len(coarse.visible)):
         clean = clean_parts(borders, number, picture, around if number else None)
+        if number == 0:
+            clean = far_parts(borders, clean)
         hidden = _hidden_alpha(number, borders.label, coarse)
         sheet = _sheet(picture, clean, hidden, 255 * coarse.rgb[number].astype(np.float32), whole=number == 0)
         sheets.append(sheet)
@@ -119,10 +121,12 @@ def _sheet(picture: Any, clean: Any, hidden: Any, guess: Any, *, whole: bool) ->
         cv2.resize(v * known[..., None], size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
         for v in (picture[part], np.square(picture[part]))
     )
-    expected = _resized(guess, (picture.shape[1], picture.shape[0]))[part]
-    expected = np.clip(cv2.resize(expected, size, interpolation=cv2.INTER_AREA), 0, 255)
     seen = share > 0
-    colour = np.clip(continue_colours(mean, seen, expected), 0, 255)
+    if seen.any():
+        colour = continue_colours(mean, seen)
+    else:
+        colour = cv2.resize(_resized(guess, (picture.shape[1], picture.shape[0]))[part], size)
+    colour = np.clip(colour, 0, 255)
     variance = _variance(mean, mean_square, seen)
     return Sheet(rows=rows, columns=columns, colour=np.dstack([colour, variance]), hidden=hidden[part])
 

@@ -202,7 +202,7 @@ def _unmixed(
 ) -> Float[np.ndarray, "n 3"]:
     """Colour of an upper layer behind whose `share` the ground shines through; its usual colour where that is faint."""
     weight = share[:, None]
-    found = np.clip((seen - (1 - weight) * ground) / weight, 0, 255)
+    found = np.clip((seen - (1 - weight) * ground) / np.maximum(weight, 1e-3), 0, 255)
     sure = np.clip(weight / 0.4, 0, 1)
     return own + sure * sure * (found - own)
 

@@ -22,9 +22,6 @@ _FLAT_STEPS = (6, 14, 30)
 _THIN = 12
 """Contrast (0-255) of a thin stroke against its surroundings that makes it a region of its own."""
 
-_CELLS = 24
-"""Regions are cut along a grid of this many cells on the longer side, so that a long one can have several owners."""
-
 _MOST_REGIONS = 2000
 """Regions that take part in the exchange of votes: the large and the doubtful ones. The others vote alone."""
 
@@ -35,9 +32,6 @@ _LIKE = 12.0
 """Colour difference (Lab units, 8 bit) at which regions stop counting as alike."""
 
 _TAIL = 1.5
-_ROUNDS = 8
-_TRUST = 1.0
-"""Rounds of the exchange, and how much (0-1) the colours count in it."""
 
 
 def segment(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
@@ -56,7 +50,7 @@ def segment(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
     if not seeds.any():
         return np.zeros(rgb.shape[:2], np.int32)
     cv2.watershed(rgb, seeds)
-    return _numbered(_cut(_close(seeds, rgb)))
+    return _numbered(_close(seeds, rgb))
 
 
 def vote(
@@ -103,14 +97,10 @@ def _exchange(
     near = 1 / (1 + _squares(place[chosen])) ** _TAIL
     alike = np.exp(-0.5 * _squares(colour[chosen])) * near
     own = prior[:, chosen]
-    votes = own
-    for _ in range(_ROUNDS):
-        weighted = votes * mass
-        density = (weighted @ alike + 1e-6) / (weighted @ near + 1e-3)
-        votes = own * density**_TRUST
-        votes /= votes.sum(axis=0)
+    weighted = own * mass
+    votes = own * (weighted @ alike + 1e-6) / (weighted @ near + 1e-3)
     out = prior.copy()
-    out[:, chosen] = votes
+    out[:, chosen] = votes / votes.sum(axis=0)
     return _sharpen(out)
 
 
@@ -164,16 +154,6 @@ def _close(seeds: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> In
             best[better], found[better] = far[better], number[better]
         seeds[ys, xs] = found
     return np.maximum(seeds, 0)
-
-
-def _cut(regions: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
-    """Cut large regions along a grid."""
-    height, width = regions.shape
-    side = max(8, -(-max(height, width) // _CELLS))
-    columns = -(-width // side)
-    cell = (np.arange(height) // side)[:, None] * columns + np.arange(width) // side
-    large = np.bincount(regions.ravel())[regions] > side * side
-    return np.where(large, cell + 1, 0).astype(np.int64) * (int(regions.max()) + 1) + regions
 
 
 def _numbered(regions: Any) -> Int[np.ndarray, "h w"]:

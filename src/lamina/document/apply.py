@@ -36,8 +36,11 @@ def apply(document: Document, *edits: e.Edit, stored: Stored | None = None) -> D
     For an image given as sha256 (`pixels.pixel_sha256`), `stored` finds pixels beyond those of the document's layers.
     Raises InputError, having done nothing, when any edit cannot be carried out as it says.
     """
-    for edit in edits:
-        document = _apply(document, edit, stored)
+    for number, edit in enumerate(edits, start=1):
+        try:
+            document = _apply(document, edit, stored)
+        except InputError as error:
+            raise InputError(f"edit {number}: {error}") from error
     return document
 
 

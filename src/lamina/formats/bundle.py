@@ -7,7 +7,6 @@ docs/architecture.md. The ICC profile travels inside the PNGs. Same document, sa
 import json
 import os
 import re
-import secrets
 import shutil
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -21,11 +20,11 @@ from lamina.document.layer import Layer
 from lamina.errors import FormatError, InputError
 from lamina.formats import png
 from lamina.formats.archive import add_member, open_archive, read_member
-from lamina.formats.files import atomic_file
+from lamina.formats.files import atomic_file, hidden_beside, names_folder
 from lamina.formats.limits import PixelBudget
 from lamina.formats.naming import slug
 
-__all__ = ["is_bundle", "read", "write"]
+__all__ = ["check_folder", "is_bundle", "read", "write"]
 
 _ENTRIES = ("document.json", "layers", "composite.png", "source.png")
 _LAYER_FILE = re.compile(r"layers/[^/\\:]+\.png")
@@ -49,18 +48,17 @@ def read(path: str | Path) -> Document:
 
 
 def write(document: Document, path: str | Path) -> list[str]:
-    """Write a bundle, a zip when `path` ends in .zip and a folder otherwise; nothing is lost, so the list is empty.
+    """Write a bundle: a zip when `path` ends in .zip, a folder otherwise and for `x.zip/`; the list is empty.
 
     A bundle at `path` is replaced when the new one is whole; what else a person put into its folder stays there.
     Raises InputError when the place cannot be written, or is a folder that is no bundle.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".zip":
+    if Path(path).suffix.lower() == ".zip" and not names_folder(path):
         with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for name, content in _contents(document):
                 add_member(archive, name, content, stored=name.endswith(".png"))
     else:
-        with _atomic_bundle(path) as folder:
+        with _atomic_bundle(Path(path)) as folder:
             (folder / "layers").mkdir()
             for name, content in _contents(document):
                 (folder / name).write_bytes(content)
@@ -70,10 +68,21 @@ def write(document: Document, path: str | Path) -> list[str]:
 def is_bundle(folder: str | Path) -> bool:
     """True when the folder holds a document.json of ours."""
     try:
-        data = json.loads((Path(folder) / "document.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
+        data = json.loads(_folder_entry(Path(folder), "document.json", _LARGEST_JSON) or b"")
+    except (OSError, ValueError, RecursionError, FormatError):
         return False
     return isinstance(data, dict) and "schema" in data and "layers" in data
+
+
+def check_folder(path: str | Path) -> None:
+    """Raise InputError where there is something that is no bundle."""
+    target = Path(path)
+    try:
+        if target.exists() and not is_bundle(target):
+            what = "a folder that is no bundle" if target.is_dir() else "a file"
+            raise InputError(f"cannot write {target}: it is {what}; name a new folder or an existing bundle")
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _contents(document: Document) -> Iterator[tuple[str, bytes]]:
@@ -141,12 +150,9 @@ def _zip_entry(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
 @contextmanager
 def _atomic_bundle(path: Path) -> Generator[Path]:
     """Yield a temporary folder beside `path`, which takes its place when the block ends without an error."""
+    check_folder(path)
     target = Path(os.path.abspath(path))
-    if target.exists() and not is_bundle(target):
-        what = "a folder that is no bundle" if target.is_dir() else "a file"
-        raise InputError(f"cannot write {path}: it is {what}; name a new folder or an existing bundle")
-    mark = secrets.token_hex(4)
-    temporary, retired = (target.with_name(f".{target.name}-{mark}{end}") for end in ("", "-old"))
+    temporary, retired = hidden_beside(target), hidden_beside(target, "-old")
     try:
         temporary.mkdir()
         yield temporary

@@ -4,11 +4,12 @@ Knows sizes only; every reader asks here first, so that a small broken or hostil
 """
 
 from lamina.errors import FormatError
+from lamina.pixels import MAX_PIXELS
 
-__all__ = ["MAX_PIXELS", "MAX_TOTAL_PIXELS", "PixelBudget"]
+__all__ = ["LARGEST_FILE", "MAX_PIXELS", "MAX_TOTAL_PIXELS", "PixelBudget"]
 
-MAX_PIXELS = 64_000_000
-"""Largest raster, canvas or layer, in pixels."""
+LARGEST_FILE = 2**31
+"""Largest file that is read, in bytes."""
 
 MAX_TOTAL_PIXELS = 8 * MAX_PIXELS
 """Largest sum over all rasters of one file: 2 GB of stored pixels."""

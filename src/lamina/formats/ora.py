@@ -18,15 +18,16 @@ from xml.parsers import expat
 
 import numpy as np
 
-from lamina.document.composite import flatten, flatten_nodes, rasterize
+from lamina.document.composite import flatten, flatten_nodes
 from lamina.document.document import Document
 from lamina.document.layer import BlendMode, Box, Group, Layer, Node, Text
 from lamina.errors import FormatError
 from lamina.formats import png
 from lamina.formats.archive import add_member, open_archive, read_member
 from lamina.formats.files import atomic_file
-from lamina.formats.limits import MAX_PIXELS, PixelBudget
+from lamina.formats.limits import PixelBudget
 from lamina.formats.naming import foreign_id, slug, xml_text
+from lamina.formats.upright import upright
 from lamina.pixels import resize_rgba
 
 __all__ = ["read", "write"]
@@ -116,9 +117,7 @@ class _Writer:
                 self.layer(ElementTree.SubElement(parent, "layer"), node)
 
     def layer(self, element: ElementTree.Element, layer: Layer) -> None:
-        if not layer.upright:
-            self.losses.append(f"layer '{layer.name}': scale, angle and fractional place were applied to its pixels")
-            layer = _upright(layer, self.document.box)
+        layer = upright(layer, self.document.box, self.losses)
         if layer.blend is BlendMode.EXCLUSION:
             self.losses.append(f"exclusion, the blend mode of '{layer.name}', is unknown to many OpenRaster programs")
         name = f"data/{self.count:02d}-{slug(layer.name)}.png"
@@ -126,8 +125,8 @@ class _Writer:
         add_member(self.archive, name, png.encode(layer.rgba, self.document.icc), stored=True)
         self.describe(element, layer, layer.blend)
         element.set("src", name)
-        element.set("x", str(round(layer.x)))
-        element.set("y", str(round(layer.y)))
+        element.set("x", str(layer.box.left))
+        element.set("y", str(layer.box.top))
         if layer.locked:
             element.set("edit-locked", "true")
         if layer.text:
@@ -277,14 +276,6 @@ def _opacity(element: ElementTree.Element) -> float:
 
 def _blends(node: Node) -> bool:
     return isinstance(node, Layer) and node.blend is not BlendMode.NORMAL
-
-
-def _upright(layer: Layer, canvas: Box) -> Layer:
-    """The layer as a plain copy at an integer place; cut to the canvas only where it would be unreasonably large."""
-    small = layer.box.width * layer.box.height <= MAX_PIXELS
-    placed = rasterize(layer, None if small else canvas)
-    rgba, x, y = placed or (np.zeros((1, 1, 4), np.uint8), 0, 0)
-    return replace(layer, rgba=rgba, x=x, y=y, scale=(1.0, 1.0), angle=0.0)
 
 
 def _thumbnail(flat: np.ndarray) -> np.ndarray:

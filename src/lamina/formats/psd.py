@@ -30,14 +30,15 @@ from psd_tools.psd.layer_and_mask import (
     LayerRecords,
 )
 
-from lamina.document.composite import flatten, rasterize
+from lamina.document.composite import flatten
 from lamina.document.document import Document
 from lamina.document.layer import Group, Layer, Node
 from lamina.errors import FormatError, LaminaError
 from lamina.formats.files import atomic_file
-from lamina.formats.limits import MAX_PIXELS, PixelBudget
+from lamina.formats.limits import PixelBudget
 from lamina.formats.psd_layers import PSD_BLEND, LayerReader, reason
 from lamina.formats.psd_resources import carried, dpi_of, profile_of, psd_name, resources
+from lamina.formats.upright import upright
 from lamina.pixels import over_flat
 
 __all__ = ["read", "write"]
@@ -81,8 +82,8 @@ def write(document: Document, path: str | Path) -> list[str]:
     Raises InputError when the place cannot be written, FormatError when a PSB cannot be that large.
     """
     losses: list[str] = []
-    placed = {node.id: _placed(node, document, losses) for node in document.walk() if isinstance(node, Layer)}
-    rasters = [rgba for rgba, _, _ in placed.values()]
+    placed = {node.id: upright(node, document.box, losses) for node in document.walk() if isinstance(node, Layer)}
+    rasters = [layer.rgba for layer in placed.values()]
     longest = max(document.width, document.height, *(side for rgba in rasters for side in rgba.shape[:2]), 1)
     if longest > _LONGEST_PSB_SIDE:
         raise FormatError(f"a side of {longest} px is over the {_LONGEST_PSB_SIDE} px of a PSB")
@@ -115,28 +116,7 @@ def _opened(file: IO[bytes], path: Path, budget: PixelBudget) -> Any:
         raise FormatError(f"{path} is a broken PSD: {reason(error)}") from error
 
 
-_Placed = tuple[np.ndarray, int, int]
-
-
-def _placed(layer: Layer, document: Document, losses: list[str]) -> _Placed:
-    """The raster that a PSD can hold, and its integer place: scale, angle and fractions of a pixel are applied."""
-    if layer.upright:
-        return layer.rgba, int(layer.x), int(layer.y)
-    applied = [
-        word
-        for word, differs in (
-            ("scale", layer.scale != (1.0, 1.0)),
-            ("angle", layer.angle % 360 != 0),
-            ("fractional place", layer.x != int(layer.x) or layer.y != int(layer.y)),
-        )
-        if differs
-    ]
-    losses.append(f"layer '{layer.name}': {' and '.join(applied)} were applied to its pixels")
-    huge = layer.box.width * layer.box.height > MAX_PIXELS
-    return rasterize(layer, document.box if huge else None) or (np.zeros((1, 1, 4), np.uint8), 0, 0)
-
-
-def _structure(document: Document, placed: Mapping[str, _Placed], version: int) -> PSD:
+def _structure(document: Document, placed: Mapping[str, Layer], version: int) -> PSD:
     flat = flatten(document)
     opaque = bool((flat[..., 3] == 255).all())
     header = FileHeader(version=version, channels=3 if opaque else 4, width=document.width, height=document.height)
@@ -161,7 +141,7 @@ def _structure(document: Document, placed: Mapping[str, _Placed], version: int) 
 
 
 def _records(
-    nodes: tuple[Node, ...], placed: Mapping[str, _Placed], numbers: Mapping[str, int], version: int
+    nodes: tuple[Node, ...], placed: Mapping[str, Layer], numbers: Mapping[str, int], version: int
 ) -> Iterator[tuple[LayerRecord, ChannelDataList]]:
     """Records bottom first; a group is a hidden divider, its children, and the folder that bears its name."""
     for node in nodes:
@@ -179,17 +159,18 @@ def _records(
             )
             yield folder, _no_pixels(folder)
         else:
-            rgba, x, y = placed[node.id]
-            height, width = rgba.shape[:2]
+            layer = placed[node.id]
             record = _record(node.name, numbers[node.id], node)
-            record.left, record.top, record.right, record.bottom = x, y, x + width, y + height
-            if max(map(abs, (x, y, x + width, y + height))) >= 2**31:
-                raise FormatError(f"layer '{node.name}' lies at {x}, {y}, too far out for a PSD")
+            record.left, record.top, record.right, record.bottom = layer.box
+            if max(map(abs, layer.box)) >= 2**31:
+                raise FormatError(
+                    f"layer '{node.name}' lies at {layer.box.left}, {layer.box.top}, too far out for a PSD"
+                )
             record.blend_mode = PSD_BLEND[node.blend]
             if node.locked:
                 record.flags.transparency_protected = True
                 record.tagged_blocks.set_data(Tag.PROTECTED_SETTING, int(ProtectedFlags.COMPLETE))
-            yield record, _pixels(rgba, record, version)
+            yield record, _pixels(layer.rgba, record, version)
 
 
 def _record(name: str, number: int, node: Node | None = None) -> LayerRecord:

@@ -47,7 +47,10 @@ def save(
     header = {**further, "kind": kind, "config": json.dumps(to_json(config))}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the umask has it; safetensors would leave the file to its owner alone
         save_file(tensors, temporary, metadata=header)
+        temporary.chmod(mode)
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be written: {error}") from error
@@ -67,7 +70,8 @@ def load(path: Path, kind: str, device: str = "cpu") -> tuple[dict[str, Any], di
 def read_header(path: Path) -> Header:
     """Kind, config and further words, without reading the weights."""
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist; expected a checkpoint (.safetensors)")
+        found = "is no file" if path.exists() else "does not exist"
+        raise CheckpointError(f"{path} {found}; expected a checkpoint (.safetensors)")
     try:
         with safe_open(path, "pt") as file:
             words: dict[str, str] = file.metadata() or {}

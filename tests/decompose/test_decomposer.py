@@ -1,0 +1,195 @@
+"""The whole path from a picture to a document, with a small network of random weights: what holds whatever it says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lamina.decompose.decomposer import STAGES, Decomposer, device_named
+from lamina.document.composite import flatten
+from lamina.document.document import Document
+from lamina.errors import Cancelled, CheckpointError, DeviceError, InputError
+from lamina.model import checkpoint
+from lamina.model.small import SmallConfig, SmallNet
+from lamina.options import DecomposeOptions
+
+TINY = SmallConfig(area=64 * 64, channels=(8, 8, 16), width=32, heads=2, depth=1, features=8, max_layers=6)
+
+
+def untrained(seed: int = 0) -> SmallNet:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return SmallNet(TINY)
+
+
+@pytest.fixture(scope="module")
+def decomposer() -> Decomposer:
+    return Decomposer(untrained(), name="untrained")
+
+
+def picture(width: int = 90, height: int = 60, *, alpha: bool = False) -> np.ndarray:
+    """A ramp with a disc and a bar; with `alpha`, a soft and a hard hole."""
+    rows, columns = np.mgrid[:height, :width]
+    rgba = np.full((height, width, 4), 255, np.uint8)
+    rgba[..., 0] = 255 * columns // width
+    rgba[..., 1] = 255 * rows // height
+    rgba[(rows - height / 2) ** 2 + (columns - width / 3) ** 2 < (height / 4) ** 2, :3] = (200, 30, 60)
+    rgba[height // 4 : height // 2, width // 2 :, :3] = (20, 40, 220)
+    if alpha:
+        rgba[: height // 3, :, 3] = (255 * columns // width)[: height // 3]
+        rgba[-height // 4 :, : width // 2, 3] = 0
+    return rgba
+
+
+def assert_composites_to(document: Document, rgba: np.ndarray) -> None:
+    flat = flatten(document)
+    assert np.array_equal(flat[..., 3], rgba[..., 3])
+    shown = rgba[..., 3] > 0
+    assert np.array_equal(flat[shown], rgba[shown])
+    assert document.meta["fidelity"]["exact_share"] == 1.0
+
+
+@pytest.mark.parametrize("layers", ["auto", 1, 2, 6])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_the_composite_is_the_picture(decomposer: Decomposer, layers: int, alpha: bool) -> None:
+    rgba = picture(alpha=alpha)
+    assert_composites_to(decomposer(rgba, DecomposeOptions(layers=layers)), rgba)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 400), (401, 17), (77, 133)])
+def test_every_shape_composites_to_the_picture(decomposer: Decomposer, size: tuple[int, int]) -> None:
+    assert_composites_to(decomposer(picture(*size)), picture(*size))
+
+
+@pytest.mark.parametrize(
+    "rgba",
+    [
+        np.full((20, 30, 4), 255, np.uint8),
+        np.zeros((20, 30, 4), np.uint8),
+        np.full((20, 30, 4), (10, 200, 90, 100), np.uint8),
+        np.random.default_rng(0).integers(0, 256, (40, 50, 4), np.uint8),
+    ],
+    ids=["white", "transparent", "half-transparent", "noise"],
+)
+def test_pictures_that_show_nothing_composite_to_themselves(decomposer: Decomposer, rgba: np.ndarray) -> None:
+    assert_composites_to(decomposer(rgba), rgba)
+
+
+def test_what_is_transparent_is_so_in_every_layer(decomposer: Decomposer) -> None:
+    rgba = picture(alpha=True)
+    document = decomposer(rgba, DecomposeOptions(layers=6))
+    for layer in document.layers:
+        canvas = np.zeros(rgba.shape[:2], np.uint8)
+        left, top, right, bottom = layer.box
+        canvas[top:bottom, left:right] = layer.rgba[..., 3]
+        assert canvas[rgba[..., 3] == 0].max() == 0
+
+
+def test_the_same_picture_gives_the_same_document(decomposer: Decomposer) -> None:
+    first = decomposer(picture(), DecomposeOptions(layers=4))
+    again = Decomposer(untrained(), name="untrained")(picture(), DecomposeOptions(layers=4))
+    assert first == again
+    assert first.meta == again.meta
+
+
+def test_ids_are_unique_and_those_of_another_picture_differ(decomposer: Decomposer) -> None:
+    one, other = (decomposer(picture(width), DecomposeOptions(layers=6)) for width in (90, 92))
+    ids = [layer.id for layer in (*one.layers, *other.layers)]
+    assert len(one.layers) > 1
+    assert len(set(ids)) == len(ids)
+    assert set(one.meta["fidelity"]["confidence"]) == {layer.id for layer in one.layers}
+    assert all(0 <= score <= 1 for score in one.meta["fidelity"]["confidence"].values())
+
+
+@pytest.mark.parametrize("layers", [1, 3, 6])
+def test_no_more_layers_than_asked_for_and_fewer_are_said(decomposer: Decomposer, layers: int) -> None:
+    document = decomposer(picture(), DecomposeOptions(layers=layers))
+    assert 1 <= len(document.layers) <= layers
+    said = f"layers asked for: {layers}, found: {len(document.layers)}" in document.meta["warnings"]
+    assert said == (len(document.layers) < layers)
+
+
+def test_one_even_colour_has_fewer_layers_than_asked_for(decomposer: Decomposer) -> None:
+    warnings = decomposer(np.full((20, 30, 3), 90, np.uint8), DecomposeOptions(layers=5)).meta["warnings"]
+    assert any(words.startswith("layers asked for: 5, found: ") for words in warnings)
+
+
+def test_auto_makes_at_most_max_layers(decomposer: Decomposer) -> None:
+    assert len(decomposer(picture(), DecomposeOptions(max_layers=2)).layers) <= 2
+
+
+def test_more_layers_than_the_network_has_slots_are_refused(decomposer: Decomposer) -> None:
+    with pytest.raises(InputError, match="at most 6"):
+        decomposer(picture(), DecomposeOptions(layers=7))
+    assert decomposer(picture(), DecomposeOptions(max_layers=20)).layers
+
+
+def test_on_step_counts_the_stages_and_stops_the_work(decomposer: Decomposer) -> None:
+    steps: list[tuple[int, int]] = []
+    decomposer(picture(), on_step=lambda step, total: steps.append((step, total)))
+    assert steps == [(number, len(STAGES)) for number in range(1, len(STAGES) + 1)]
+
+    def stop(step: int, total: int) -> None:
+        steps.append((step, total))
+        if step == 2:
+            raise Cancelled("enough")
+
+    steps.clear()
+    with pytest.raises(Cancelled, match="enough"):
+        decomposer(picture(), on_step=stop)
+    assert [step for step, _ in steps] == [1, 2]
+
+
+@pytest.mark.parametrize("size", [(15, 60), (60, 15), (1, 1)])
+def test_tiny_pictures_are_refused(decomposer: Decomposer, size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=f"{size[0]}x{size[1]} px; both sides must be at least 16"):
+        decomposer(picture(*size))
+
+
+def test_options_without_use_are_answered_with_one_warning(decomposer: Decomposer) -> None:
+    asked = DecomposeOptions(prompt="a cat", guidance=4.0)
+    said = [words for words in decomposer(picture(), asked).meta["warnings"] if "ignores" in words]
+    assert said == ["the checkpoint 'untrained' ignores prompt, guidance"]
+    assert not any("ignores" in words for words in decomposer(picture()).meta["warnings"])
+
+
+def test_the_document_remembers_its_source(decomposer: Decomposer, tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "a.png", dpi=(300, 300))
+    document = decomposer(tmp_path / "a.png", DecomposeOptions(layers=3, seed=5))
+    assert document.source is not None
+    assert np.array_equal(document.source, picture())
+    assert document.dpi == pytest.approx((300, 300), abs=0.1)
+    assert document.meta["options"]["seed"] == 5
+    assert document.meta["model"] == "untrained"
+
+
+def test_a_checkpoint_decomposes_like_the_network_it_holds(decomposer: Decomposer, tmp_path: Path) -> None:
+    path = tmp_path / "untrained.safetensors"
+    checkpoint.save(path, untrained().state_dict(), TINY, kind="small")
+    assert Decomposer.load(path, device="cpu")(picture()) == decomposer(picture())
+
+
+def test_a_checkpoint_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    with pytest.raises(CheckpointError, match=r"other\.safetensors does not exist"):
+        Decomposer.load(path)
+    with pytest.raises(CheckpointError, match="is no file"):
+        Decomposer.load(tmp_path)
+    checkpoint.save(path, untrained().state_dict(), TINY, kind="vae")
+    with pytest.raises(CheckpointError, match="'vae', expected 'small'"):
+        Decomposer.load(path)
+    checkpoint.save(path, untrained().state_dict(), replace(TINY, depth=2), kind="small")
+    with pytest.raises(CheckpointError, match="missing"):
+        Decomposer.load(path)
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert device_named("auto") == torch.device("cpu")
+    for name, words in (("cuda", "not available"), ("mps", "not available"), ("abacus", "not known")):
+        with pytest.raises(DeviceError, match=words):
+            device_named(name)
