@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lamina.decompose.decomposer import STAGES, Decomposer, device_named
+from lamina.decompose.decomposer import STAGES, Decomposer, back_to_front, device_named
 from lamina.document.composite import flatten
 from lamina.document.document import Document
 from lamina.errors import Cancelled, CheckpointError, DeviceError, InputError
@@ -193,3 +193,15 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     for name, words in (("cuda", "not available"), ("mps", "not available"), ("abacus", "not known")):
         with pytest.raises(DeviceError, match=words):
             device_named(name)
+
+
+def test_a_layer_that_reaches_under_another_lies_below_it() -> None:
+    visible, alpha = np.zeros((3, 8, 8), np.float32), np.zeros((3, 8, 8), np.float32)
+    visible[1, 2:6, 4:7] = 1  # a smaller part is seen of the lower one, and it goes on under the upper one
+    alpha[1, 2:6, 1:7] = 1
+    visible[2, 2:6, 0:4] = alpha[2, 2:6, 0:4] = 1
+    visible[0] = 1 - visible.sum(axis=0)
+    alpha[0] = 1
+    assert back_to_front(visible, alpha).tolist() == [0, 1, 2]
+    swapped = [0, 2, 1]
+    assert back_to_front(visible[swapped], alpha[swapped]).tolist() == [0, 2, 1]

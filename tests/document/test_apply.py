@@ -428,3 +428,10 @@ def test_replaying_random_edits_from_their_json_gives_an_equal_document(seed):
 def test_a_picture_given_as_pixels_equals_its_data_uri():
     picture = np.full((2, 2, 4), 7, np.uint8)
     assert e.Insert(image=picture) == e.Insert(image=image_text(picture))
+
+
+def test_an_edit_of_the_composite_drops_what_meta_said_of_its_likeness() -> None:
+    layer = Layer(id="a", name="A", rgba=np.full((2, 2, 4), 9, np.uint8))
+    document = Document(width=4, height=4, layers=(layer,), meta={"model": "small", "fidelity": {"exact_share": 1.0}})
+    assert apply(document, e.Rename(layer="a", name="B")).meta == document.meta
+    assert apply(document, e.Move(layer="a", dx=1, dy=0)).meta == {"model": "small"}

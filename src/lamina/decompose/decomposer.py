@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, Int, UInt8
 
 from lamina.decompose.exact import make_exact
 from lamina.decompose.lift import Coarse, lift
@@ -28,7 +28,7 @@ from lamina.pixels import Picture, PictureLike, load_image, model_size, over_fla
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-__all__ = ["STAGES", "Decomposer", "device_named", "embedded"]
+__all__ = ["STAGES", "Decomposer", "back_to_front", "device_named", "embedded"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +38,9 @@ STAGES = ("read", "model", "lift", "exact", "tidy")
 _LEAST_SIDE = 16
 _IGNORED = {"prompt": "", "steps": None, "guidance": None}
 """Options the compact network has no use for, with the value that asks for nothing."""
+
+_UNDER, _LARGER = 3.0, 0.34
+"""What hidden parts and visible areas say about depth; see `back_to_front`."""
 
 
 class Decomposer:
@@ -124,7 +127,7 @@ class Decomposer:
         self, picture: Picture, options: DecomposeOptions, layers: Any, coarse: Coarse, fidelity: Any
     ) -> Document:
         tidied = tidy(picture.rgba, layers, coarse.confidence, key=f"{picture.sha256}:{options}:{self.name}")
-        warnings = [*tidied.warnings]
+        warnings = list(tidied.warnings) if options.layers != 1 else []
         ignored = [name for name, nothing in _IGNORED.items() if getattr(options, name) != nothing]
         if ignored:
             warnings.append(f"the checkpoint '{self.name}' ignores {', '.join(ignored)}")
@@ -165,6 +168,23 @@ def device_named(name: str) -> torch.device:
     return torch.device(name)
 
 
+def back_to_front(visible: Float[np.ndarray, "L h w"], alpha: Float[np.ndarray, "L h w"]) -> Int[np.ndarray, " L"]:
+    """Order of the layers by who reaches under whom; the first stays at the bottom.
+
+    i lies below j as far as its alpha goes on where j is seen, more than the other way round, and as far as more is
+    seen of it: s_ij = 3.0 (m_ij - m_ji) + 0.34 log(area_i / area_j), m_ij the mean alpha of i over j's visible weight.
+    Sorted by the sum over j of sigmoid(s_ij). Fitted on 764 touching pairs of generated validation scenes (.69 right).
+    """
+    seen, cover = visible.reshape(len(visible), -1), alpha.reshape(len(alpha), -1)
+    area = np.maximum(seen.sum(axis=1), 1e-3)
+    under = cover @ seen.T / area
+    area_ratio = np.log(area[:, None] / area)
+    below = 1 / (1 + np.exp(-_UNDER * (under - under.T) - _LARGER * area_ratio))
+    score = below.sum(axis=1)
+    score[0] = np.inf
+    return np.argsort(-score, kind="stable")
+
+
 def _opaque(rgba: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
     """The picture over white, or over dark grey when what is visible is itself nearly white."""
     alpha = rgba[..., 3]
@@ -180,17 +200,16 @@ def _to_coarse(output: SmallOutput, *, drop_absent: bool) -> Coarse:
     presence = output.presence[0].sigmoid().float().cpu().numpy()
     presence[0] = 1.0
     keep = np.flatnonzero((presence > 0.5) | (not drop_absent))
-    depth = output.depth[0].float().cpu().numpy()
-    depth[0] = -np.inf
-    order = keep[np.argsort(depth[keep], kind="stable")]
-    visible = output.visible[0][order.tolist()].float().softmax(0).cpu().numpy()
-    alpha = output.alpha[0][order.tolist()].float().sigmoid().cpu().numpy()
+    visible = output.visible[0][keep.tolist()].float().softmax(0).cpu().numpy()
+    alpha = output.alpha[0][keep.tolist()].float().sigmoid().cpu().numpy()
+    order = back_to_front(visible, alpha)
+    visible, alpha, keep = visible[order], alpha[order], keep[order]
     alpha[0] = 1.0
-    rgb = (output.rgb[0][order.tolist()].float().permute(0, 2, 3, 1).cpu().numpy() + 1) / 2
+    rgb = (output.rgb[0][keep.tolist()].float().permute(0, 2, 3, 1).cpu().numpy() + 1) / 2
     sure = (visible * visible).sum((1, 2)) / np.maximum(visible.sum((1, 2)), 1e-6)
     return Coarse(
         visible=visible.astype(np.float32),
         alpha=alpha.astype(np.float32),
         rgb=np.clip(rgb, 0, 1).astype(np.float32),
-        confidence=(sure * presence[order]).astype(np.float32),
+        confidence=(sure * presence[keep]).astype(np.float32),
     )

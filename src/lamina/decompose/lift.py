@@ -1,9 +1,10 @@
 """Bring a network's small layers to the picture's own size.
 
-Colour regions of the picture vote on the layer they belong to (`regions`), borders become soft where the picture is
-(`edges`), alphas follow from what is seen plus what must lie underneath, and hidden colours are continued from the
-layer's own surroundings (`fill`). Visible colours are the picture's. Everything costly happens at a bounded working
-size; the last step runs in strips at full size (`paint`). Knows arrays and layers; no network.
+Colour regions of the picture vote on the layer they belong to (`regions`, `agree`), the ground helped by what hangs
+together with the border (`ground`); borders become soft where the picture is (`edges`), alphas follow from what is
+seen plus what must lie underneath, and hidden colours are continued from the layer's own surroundings (`fill`).
+Visible colours are the picture's. Everything costly happens at a bounded working size; the last step runs in strips
+at full size (`paint`). Knows arrays and layers; no network.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -16,8 +17,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
 from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders
 from lamina.decompose.fill import continue_colours, membrane
+from lamina.decompose.ground import border_ground
 from lamina.decompose.paint import Sheet, paint
 from lamina.decompose.regions import segment, vote
 from lamina.document.layer import Layer
@@ -31,8 +34,11 @@ _WORKING_SIDE = 1024
 _MARGIN = 5
 """Working pixels kept around what a layer shows."""
 
-_ENCLOSED = 0.85
+_ENCLOSED = 0.6
 """A part covers a layer rather than ends it when this share of its border lies on the layer."""
+
+_TELLING = (0.05, 0.97)
+"""Shares of the canvas between which a ground found by colour is believed."""
 
 _STAGES = 4
 
@@ -63,7 +69,7 @@ def lift(
     source = picture if opaque else bleed(picture)
     small = _working_picture(source)
     _tell(on_step, 1)
-    label = _labels(small, coarse)
+    label = _labels(small, coarse, odds=_ground_odds(small) if opaque else None)
     borders = find_borders(label)
     _tell(on_step, 2)
     sheets = _sheets(small, borders, coarse)
@@ -85,12 +91,23 @@ def _working_picture(source: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "H
     return np.ascontiguousarray(_resized(source, size)[..., :3])
 
 
-def _labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
+def _ground_odds(small: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None:
+    """Factor on the ground's weight: e where it hangs on the border, 1/e elsewhere; None where that tells nothing."""
+    ground = border_ground(small)
+    telling = _TELLING[0] < ground.mean() < _TELLING[1]
+    return np.exp(2 * ground.astype(np.float32) - 1) if telling else None
+
+
+def _labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, odds: Any) -> UInt8[np.ndarray, "h w"]:
     """The layer seen at each working pixel: what its region voted."""
     size = (small.shape[1], small.shape[0])
     weights = np.stack([_resized(weight, size) for weight in coarse.visible.astype(np.float32)])
+    if odds is not None:
+        weights[0] *= odds
+        weights /= weights.sum(axis=0)
     regions = segment(small)
-    return vote(regions, small, weights).argmax(axis=0).astype(np.uint8)[regions]
+    votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
+    return agree_in_rows(votes, regions, small).argmax(axis=0).astype(np.uint8)[regions]
 
 
 def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse) -> list[Sheet]:
@@ -102,7 +119,7 @@ def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse)
         clean = clean_parts(borders, number, picture, around if number else None)
         if number == 0:
             clean = far_parts(borders, clean)
-        hidden = _hidden_alpha(number, borders.label, coarse)
+        hidden = _hidden_alpha(number, borders.label)
         sheet = _sheet(picture, clean, hidden, 255 * coarse.rgb[number].astype(np.float32), whole=number == 0)
         sheets.append(sheet)
         below = (borders.lower == number)[sheet.rows, sheet.columns]
@@ -141,16 +158,14 @@ def _variance(mean: Any, mean_square: Any, seen: Any) -> Any:
     return membrane(variance, total > 0.01)
 
 
-def _hidden_alpha(number: int, label: UInt8[np.ndarray, "h w"], coarse: Coarse) -> Float[np.ndarray, "h w"]:
-    """Alpha of a layer where upper ones cover it: the network's, and whole below what lies inside its outline."""
+def _hidden_alpha(number: int, label: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Alpha of a layer where upper ones cover it: whole below what lies mostly inside its outline, else none."""
     if number == 0:
         return np.ones(label.shape, np.float32)
     seen = label == number
     if not seen.any():
         return np.zeros(label.shape, np.float32)
     covered = (label > number).astype(np.uint8)
-    guess = _resized(coarse.alpha[number].astype(np.float32), (label.shape[1], label.shape[0]))
-    guess = np.clip((guess - 0.5) * 3 + 0.5, 0, 1) * covered
     count, parts = _parts(covered)
     ring = cv2.dilate(covered, np.ones((3, 3), np.uint8)) > covered
     around = cv2.dilate(parts.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)[ring]
@@ -158,7 +173,7 @@ def _hidden_alpha(number: int, label: UInt8[np.ndarray, "h w"], coarse: Coarse) 
     own = np.bincount(around, seen[ring], minlength=count)
     inside = own > _ENCLOSED * border
     inside[0] = False
-    return np.where(inside[parts], np.float32(1), guess)
+    return inside[parts].astype(np.float32)
 
 
 def _parts(mask: Any) -> tuple[int, Any]:

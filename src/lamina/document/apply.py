@@ -30,10 +30,16 @@ _MERGE_PIXELS = 1 << 26
 """A merged layer keeps what lies outside the canvas up to this size; beyond it, it is cut to the canvas."""
 
 
+_LOOKS_THE_SAME = (e.Rename, e.SetLocked)
+_OF_THE_PICTURE = ("fidelity", "warnings")
+"""Fields of `meta` that describe the composite as it was made."""
+
+
 def apply(document: Document, *edits: e.Edit, stored: Stored | None = None) -> Document:
     """The document after the edits, in order; the one given is unchanged.
 
     For an image given as sha256 (`pixels.pixel_sha256`), `stored` finds pixels beyond those of the document's layers.
+    What `meta` said of the likeness to the source is dropped by an edit that changes the composite.
     Raises InputError, having done nothing, when any edit cannot be carried out as it says.
     """
     for number, edit in enumerate(edits, start=1):
@@ -41,7 +47,9 @@ def apply(document: Document, *edits: e.Edit, stored: Stored | None = None) -> D
             document = _apply(document, edit, stored)
         except InputError as error:
             raise InputError(f"edit {number}: {error}") from error
-    return document
+    if all(isinstance(edit, _LOOKS_THE_SAME) for edit in edits):
+        return document
+    return replace(document, meta={key: value for key, value in document.meta.items() if key not in _OF_THE_PICTURE})
 
 
 def _apply(document: Document, edit: e.Edit, stored: Stored | None) -> Document:
