@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage, sparse
 
-__all__ = ["agree_in_rows", "agree_with_neighbours"]
+__all__ = ["agree_in_rows", "agree_with_neighbours", "common_borders"]
 
 _SOFT = 20.0
 _OBJECT_SOFT = 40.0
@@ -49,7 +49,7 @@ def agree_with_neighbours(
     if votes.shape[1] < 2:
         return votes
     area = np.bincount(regions.ravel()).astype(np.float32)
-    first, second, length, step = _common_borders(regions, rgb)
+    first, second, length, step = common_borders(regions, rgb)
     pull = length * (max(regions.shape) / _PULL)
 
     def flow(votes: Any, softness: float, taking_part: Bool[np.ndarray, " n"]) -> Any:
@@ -116,7 +116,7 @@ def _lines(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
     return out
 
 
-def _common_borders(regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[Any, Any, Any, Any]:
+def common_borders(regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[Any, Any, Any, Any]:
     """Every two regions that touch: their numbers, the pixels of the common border, the mean step of colour there."""
     keys, steps = list[Any](), list[Any]()
     count = int(regions.max()) + 1
