@@ -227,6 +227,7 @@ def test_an_interruption_while_modules_load_is_as_clean_as_any(photo: Path) -> N
     # A module that numpy loads is interrupted; numpy itself would make an ImportError of it.
     program = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
 class Interrupting:
     def find_spec(self, name, path, target=None):
         if name == "numpy._core._multiarray_umath":
