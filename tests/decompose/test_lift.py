@@ -159,3 +159,15 @@ def test_the_same_picture_gives_the_same_bytes():
     first, second = (lift(flat(colours, alphas), coarse_of(colours, alphas)) for _ in range(2))
     assert all(isinstance(layer, Layer) for layer in first)
     assert first == second
+
+
+def test_an_unused_layer_gets_a_separate_thing_where_that_is_asked_for():
+    colours, alphas = scene()
+    alphas[2] = np.roll(alphas[1] * 0 + alphas[2], (-75, -75), axis=(0, 1))
+    both = np.maximum(alphas[1], alphas[2])
+    colours[1] = np.where(alphas[2][..., None] > 0, colours[2], colours[1])
+    picture = flat([colours[0], colours[1]], [alphas[0], both])
+    coarse = coarse_of([colours[0], colours[1], colours[0]], [alphas[0], both, np.zeros_like(both)])
+    assert lift(picture, coarse)[2].rgba.shape == (1, 1, 4)
+    alpha = on_canvas(lift(picture, coarse, use_all=True)[2])[..., 3] / 255
+    assert np.minimum(alpha, alphas[2]).sum() > 0.9 * np.maximum(alpha, alphas[2]).sum()

@@ -94,7 +94,7 @@ class Decomposer:
         done("read")
         coarse = self.coarse(picture.rgba, options)
         done("model")
-        layers = lift(picture.rgba, coarse)
+        layers = lift(picture.rgba, coarse, use_all=options.layers != "auto")
         done("lift")
         layers, fidelity = make_exact(picture.rgba, layers)
         done("exact")

@@ -22,6 +22,7 @@ from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders
 from lamina.decompose.fill import continue_colours, membrane
 from lamina.decompose.ground import border_ground
 from lamina.decompose.paint import Sheet, paint
+from lamina.decompose.parts import join_specks, use_labels
 from lamina.decompose.regions import segment, vote
 from lamina.document.layer import Layer
 from lamina.pixels import bleed
@@ -58,18 +59,25 @@ class Coarse:
 
 
 def lift(
-    picture: UInt8[np.ndarray, "h w 4"], coarse: Coarse, on_step: Callable[[int, int], None] | None = None
+    picture: UInt8[np.ndarray, "h w 4"],
+    coarse: Coarse,
+    on_step: Callable[[int, int], None] | None = None,
+    *,
+    use_all: bool = False,
 ) -> list[Layer]:
     """Layers (bottom first, as many as `coarse` has, trimmed) at the size of `picture`.
 
     The bottom layer covers the canvas; for a picture with alpha the stack's alpha is the picture's, nearly: rounding
-    is `make_exact`'s. A layer that is seen nowhere comes back as one transparent pixel.
+    is `make_exact`'s. A layer that is seen nowhere comes back as one transparent pixel; with `use_all` it rather gets
+    a separate part of another layer, as long as there are any.
     """
     opaque = bool((picture[..., 3] == 255).all())
     source = picture if opaque else bleed(picture)
     small = _working_picture(source)
     _tell(on_step, 1)
     label = _labels(small, coarse, odds=_ground_odds(small) if opaque else None)
+    if use_all:
+        label = use_labels(label, len(coarse.visible))
     borders = find_borders(label)
     _tell(on_step, 2)
     sheets = _sheets(small, borders, coarse)
@@ -107,7 +115,7 @@ def _labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, odds: Any) -> 
         weights /= weights.sum(axis=0)
     regions = segment(small)
     votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
-    return agree_in_rows(votes, regions, small).argmax(axis=0).astype(np.uint8)[regions]
+    return join_specks(agree_in_rows(votes, regions, small).argmax(axis=0).astype(np.uint8)[regions], small)
 
 
 def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse) -> list[Sheet]:

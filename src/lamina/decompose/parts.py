@@ -1,0 +1,85 @@
+"""Tidy a map of labels: specks join what is around them, and unused labels take over separate parts of others.
+
+Knows labels and the picture; nothing of networks or alphas.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from lamina.decompose.agree import common_borders
+
+__all__ = ["join_specks", "use_labels"]
+
+_SPECK = 80
+"""A speck is smaller than the square of the longer side over this."""
+
+_FAINT = 30.0
+"""What differs by less (0-255) from its surroundings is a speck, what differs by more may be a dot."""
+
+_SURROUNDED = 0.8
+"""Share of a speck's border that one other label has."""
+
+_SEPARATE = 50
+"""Parts of a label are separate things when they are farther apart than the longer side over this."""
+
+_UNUSED = 5e-4
+"""Share of the canvas below which a label counts as unused, and a part is too small to be a layer."""
+
+
+def join_specks(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """Labels where small islands of hardly another colour have that of what surrounds them."""
+    parts, area, owner = _connected(label)
+    first, second, length, step = common_borders(parts, rgb)
+    speck = area < (max(label.shape) / _SPECK) ** 2
+    pairs = [(one, other, length, step) for one, other in ((first, second), (second, first))]
+    inner, outer, length, step = (np.concatenate([pair[k] for pair in pairs]) for k in range(4))
+    border = np.bincount(inner, length, area.size)
+    joins = speck[inner] & ~speck[outer] & (length > _SURROUNDED * border[inner]) & (step < _FAINT)
+    owner[inner[joins]] = owner[outer[joins]]
+    return owner[parts]
+
+
+def use_labels(label: UInt8[np.ndarray, "h w"], count: int) -> UInt8[np.ndarray, "h w"]:
+    """Labels where those of 1..count-1 that were unused have got parts of others, the largest separate one first."""
+    label = label.copy()
+    least = _UNUSED * label.size
+    used = np.bincount(label.ravel(), minlength=count) >= least
+    unused = [number for number in range(1, count) if not used[number]]
+    found: list[tuple[int, int, Any]] = []
+    for number in np.flatnonzero(used) if unused else ():
+        if number == 0:
+            continue
+        parts, area = _things(label == number)
+        order = np.argsort(-area, kind="stable")[1:]
+        found += [(int(area[k]), -int(number), parts == k) for k in order if area[k] >= least and k > 0]
+    found.sort(key=lambda thing: thing[:2], reverse=True)
+    for number, (_, _, thing) in zip(unused, found, strict=False):
+        label[thing] = number
+    return label
+
+
+def _connected(label: UInt8[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, "h w"], Any, UInt8[np.ndarray, " n"]]:
+    """Number the connected parts of equal label from 0 on, with their areas and labels."""
+    parts = np.zeros(label.shape, np.int32)
+    owner = list[Any]()
+    for number in np.unique(label):
+        count, own = cv2.connectedComponents((label == number).astype(np.uint8), connectivity=4)
+        np.copyto(parts, own + (len(owner) - 1), where=own > 0)
+        owner += [number] * (count - 1)
+    return parts, np.bincount(parts.ravel()), np.array(owner, np.uint8)
+
+
+def _things(mask: Any) -> tuple[Any, Any]:
+    """Number the things in a mask from 1 on, parts that lie close together as one, with their areas (that of 0: 0)."""
+    reach = max(mask.shape) // _SEPARATE
+    box = np.ones((reach + 1, reach + 1), np.uint8)
+    _, wide = cv2.connectedComponents(cv2.dilate(mask.astype(np.uint8), box), connectivity=8)
+    parts = np.where(mask, wide, 0)
+    area = np.bincount(parts.ravel())
+    area[0] = 0
+    return parts, area
