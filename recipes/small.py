@@ -1,4 +1,4 @@
-"""The embedded small network: python -m recipes.small BANK_FOLDER RUN_FOLDER [--steps 4400] [--threads 1]
+"""The embedded small network: python -m recipes.small BANK_FOLDER RUN_FOLDER [--steps 4700] [--threads 1]
 
 Reproduces src/lamina/weights/small.safetensors (its card names steps and scores). Scenes are drawn while training.
 Run the same command again to resume. With --permissive banks (recipes.bank --permissive) the same recipe needs only
@@ -21,7 +21,7 @@ from lamina.train.objectives import small_objective, small_validation
 __all__ = ["small"]
 
 
-def small(bank: Path, out: Path, *, steps: int = 4400, batch_size: int = 16) -> TrainConfig:
+def small(bank: Path, out: Path, *, steps: int = 4700, batch_size: int = 16) -> TrainConfig:
     """The shipped recipe: 128 px working size, one step, mixed aspects."""
     return TrainConfig(
         stage="small",
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bank", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=4400)
+    parser.add_argument("--steps", type=int, default=4700)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true")
