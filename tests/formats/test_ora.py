@@ -299,7 +299,9 @@ def test_member_that_unpacks_beyond_the_limit_is_refused(tmp_path):
 @pytest.fixture(scope="session")
 def krita(require_program, tmp_path_factory):
     home = tmp_path_factory.mktemp("krita")
-    command = [require_program("xvfb-run"), "-a", require_program("krita")]
+    # workers that look for a free display at the same moment would take the same one
+    display = 99 + 50 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    command = [require_program("xvfb-run"), "-a", "-n", str(display), require_program("krita")]
 
     def convert(source: Path, target: Path) -> Path:
         environment = os.environ | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "LC_ALL": "C.UTF-8"}
