@@ -6,6 +6,7 @@ from pathlib import Path
 from lamina.cli import make_parser
 
 TARGET = Path(__file__).with_name("cli.md")
+BAR = "\\|"  # within a cell of a table
 
 
 def pages() -> str:
@@ -18,9 +19,14 @@ def pages() -> str:
     return "\n".join(lines)
 
 
-def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    (choices,) = [a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    return dict(choices)
+def commands(parser: argparse.ArgumentParser, above: str = "") -> dict[str, argparse.ArgumentParser]:
+    """Every command by its full name (`data harvest`), those under a name in the place of that name."""
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                found |= commands(command, f"{above}{name} ") or {above + name: command}
+    return found
 
 
 def arguments(command: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -32,9 +38,10 @@ def arguments(command: argparse.ArgumentParser) -> list[argparse.Action]:
 def usage(command: argparse.ArgumentParser) -> str:
     words = [command.prog]
     for action in arguments(command):
-        many = "..." if action.nargs == "+" else ""
+        many = "..." if action.nargs in ("+", "*") else ""
         text = " ".join([*action.option_strings[:1], *([] if action.nargs == 0 else [value(action) + many])])
-        words.append(text if action.required or not action.option_strings else f"[{text}]")
+        needed = action.required if action.option_strings else action.nargs not in ("*", "?")
+        words.append(text if needed else f"[{text}]")
     return " ".join(words)
 
 
@@ -42,12 +49,15 @@ def row(action: argparse.Action) -> str:
     flags = ", ".join(action.option_strings) or value(action)
     taken = f" {value(action)}" if action.option_strings and action.nargs != 0 else ""
     default = "" if action.default in (None, "", False) else f"`{action.default}`"
-    return f"| `{flags}{taken}` | {action.help} | {default} |".replace("|auto", "\\|auto").replace("|DIR", "\\|DIR")
+    cells = (f"`{flags}{taken}`", str(action.help), default)
+    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 
 
 def value(action: argparse.Action) -> str:
     if action.choices:
         return "{" + ",".join(map(str, action.choices)) + "}"
+    if isinstance(action.metavar, tuple):
+        return " ".join(action.metavar)
     return str(action.metavar or action.dest)
 
 

@@ -244,7 +244,7 @@ sys.exit(main(sys.argv[1:]))
 def test_edits_that_never_end_are_refused(
     run: Run, layered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr("lamina.cli._LARGEST_EDITS", 2**20)
+    monkeypatch.setattr("lamina.cli.pictures._LARGEST_EDITS", 2**20)
     assert run("edit", layered, "/dev/zero", "-o", tmp_path / "new.zip") == 2
     assert "over 1 MB" in capsys.readouterr().err
 

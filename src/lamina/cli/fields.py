@@ -1,0 +1,95 @@
+"""Flags made from config dataclasses, and the parser that holds the commands."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from lamina.options import field_help
+
+__all__ = ["Commands", "Parser", "Run", "add_fields", "flag", "take_fields"]
+
+Run = Callable[[argparse.Namespace], int]
+"""What a command does with its arguments; returns the exit code."""
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"lamina: {message}; see '{self.prog} --help'\n")
+
+
+class Commands:
+    """The commands under a parser: the program's own, or those under one name (`lamina data harvest`)."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+
+    def command(self, run: Run, name: str, text: str) -> argparse.ArgumentParser:
+        """Add a command; the arguments go onto the parser returned."""
+        made = self._parser(name, text)
+        made.set_defaults(run=run)
+        return made
+
+    def group(self, name: str, text: str) -> "Commands":
+        """Add a name that has commands of its own."""
+        return Commands(self._parser(name, text))
+
+    def _parser(self, name: str, text: str) -> argparse.ArgumentParser:
+        return self._parsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+
+
+def add_fields(parser: argparse.ArgumentParser, config: type) -> None:
+    """Add one flag per field of a config dataclass: its type, default and docstring make the flag."""
+    hints, texts = get_type_hints(config), field_help(config)
+    for field in fields(config):
+        kinds = [k for kind in get_args(hints[field.name]) or [hints[field.name]] for k in _flat(kind)]
+        default = None if field.default is MISSING else field.default
+        parser.add_argument(
+            flag(field.name),
+            type=_reader(kinds),
+            default=default,
+            metavar="|".join(_METAVARS.get(k, str(k)) for k in kinds),
+            help=texts[field.name],
+        )
+
+
+def take_fields(config: Callable[..., T], args: argparse.Namespace) -> T:
+    """The config dataclass that the flags of `add_fields` describe; raises what its own checks raise."""
+    return config(**{field.name: getattr(args, field.name) for field in fields(cast(Any, config))})
+
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _flat(kind: Any) -> tuple[Any, ...]:
+    """The plain types and literal values of one member of a union; None is no value that a flag can give."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return () if kind is type(None) else (kind,)
+
+
+def _reader(kinds: Sequence[Any]) -> Callable[[str], Any]:
+    """Turns a flag's text into the first of these types or literal values that it fits."""
+
+    def read(text: str) -> Any:
+        for kind in kinds:
+            if kind is str or text == kind:
+                return text
+            if isinstance(kind, type):
+                try:
+                    return kind(text)
+                except ValueError:
+                    continue
+        words = {int: "a whole number", float: "a number"}
+        expected = " or ".join(words.get(kind, str(kind)) for kind in kinds)
+        raise argparse.ArgumentTypeError(f"got '{text}', expected {expected}")
+
+    return read
