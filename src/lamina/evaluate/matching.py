@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-__all__ = ["Pair", "Path", "align", "best_total", "merge_ladder"]
+__all__ = ["Pair", "Path", "align", "best_pairs", "best_total", "merge_ladder"]
 
 Item = TypeVar("Item")
 Path = list[tuple[int, int]]
@@ -39,10 +39,15 @@ class _Merge(NamedTuple):
     lower: int
 
 
+def best_pairs(similarities: Float[np.ndarray, "p t"]) -> Path:
+    """The one-to-one matching of rows and columns whose similarities have the largest sum; rows rise."""
+    rows, columns = cast(Any, linear_sum_assignment)(similarities, maximize=True)
+    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
+
+
 def best_total(similarities: Float[np.ndarray, "p t"]) -> float:
     """Largest sum of similarities that any one-to-one matching of rows and columns reaches."""
-    rows, columns = cast(Any, linear_sum_assignment)(similarities, maximize=True)
-    return float(similarities[rows, columns].sum())
+    return float(sum(similarities[pair] for pair in best_pairs(similarities)))
 
 
 def align(costs: Float[np.ndarray, "p t"]) -> Path:
