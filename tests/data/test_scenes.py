@@ -2,8 +2,10 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from lamina.data.art import Bank
+from lamina.data.layouts import LAYOUTS
 from lamina.data.scenes import SceneMaker, peel
 
 
@@ -39,22 +41,35 @@ def test_scenes_have_two_to_the_most_layers_over_an_opaque_ground(bank: Bank) ->
     assert all((scenes(seed, (64, 64)).layers[0, ..., 3] == 255).all() for seed in range(5))
 
 
-def test_every_upper_layer_shows_at_least_a_third_of_itself(bank: Bank) -> None:
-    scenes = SceneMaker(bank, merged_share=0.0)
+def test_every_upper_layer_shows_at_least_a_quarter_of_itself(bank: Bank) -> None:
+    scenes = SceneMaker(bank, fine_share=1.0, merged_share=0.0)
     for seed in range(10):
         alpha = scenes(seed, (64, 64)).layers[..., 3] / 255.0
         through = np.ones((64, 64))
         for layer in alpha[:0:-1]:
-            assert (layer * through).sum() > 0.3 * layer.sum()
+            assert (layer * through).sum() > 0.22 * layer.sum()
             through = through * (1 - layer)
 
 
 def test_merged_scene_keeps_no_upper_layer_that_touches_nothing_above_or_below(bank: Bank) -> None:
     scenes = SceneMaker(bank, merged_share=1.0)
     for seed in range(10):
-        upper = scenes(seed, (64, 64)).layers[1:, ..., 3] > 8
+        upper = scenes(seed, (64, 64)).layers[1:, ::2, ::2, 3] > 8
         for lower, above in itertools.pairwise(upper):
             assert (lower & above).any()
+
+
+def test_every_layout_draws_a_scene_of_several_parts(bank: Bank) -> None:
+    for layout in LAYOUTS:
+        counts = [len(layout(np.random.default_rng(seed), bank, (64, 48))) for seed in range(4)]
+        assert max(counts) >= 2, layout
+    assert sum(LAYOUTS.values()) == pytest.approx(1)
+
+
+def test_finest_scenes_have_more_layers_than_merged_ones(bank: Bank) -> None:
+    fine, merged = SceneMaker(bank, fine_share=1.0, merged_share=0.0), SceneMaker(bank, merged_share=1.0)
+    counts = [[len(maker(seed, (64, 64)).layers) for seed in range(20)] for maker in (fine, merged)]
+    assert sum(counts[0]) > 1.4 * sum(counts[1])
 
 
 def test_bank_without_grounds_still_makes_scenes(bank: Bank) -> None:

@@ -5,18 +5,19 @@ That purity is what makes a resumed run see exactly the data an uninterrupted on
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from lamina.data.scenes import SceneMaker
+from lamina.data.phash import refuses
+from lamina.data.sample import Sample
 
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
-__all__ = ["Batch", "SceneBatches", "batches"]
+__all__ = ["Batch", "SampleSource", "SceneBatches", "batches"]
 
 _GROUP = 8
 """Batches drawn together and sorted by layer count, so that little padding is computed."""
@@ -37,11 +38,20 @@ class Batch(NamedTuple):
     """bool, b L"""
 
 
+class SampleSource(Protocol):
+    """Samples by seed: scenes that are drawn (SceneMaker), or windows of stored ones (WindowSource)."""
+
+    @property
+    def max_layers(self) -> int: ...
+
+    def __call__(self, seed: int, size: tuple[int, int], /) -> Sample: ...
+
+
 @dataclass(frozen=True, slots=True)
 class SceneBatches(Dataset[Batch]):
     """Map from batch index to batch."""
 
-    scenes: SceneMaker
+    scenes: SampleSource
     batch_size: int
     sizes: tuple[tuple[int, int], ...]
     """Working sizes (width, height); the first is used in half of the groups."""
@@ -50,6 +60,8 @@ class SceneBatches(Dataset[Batch]):
     """Share of pictures asked for without a number; these get up to 6 slots too many."""
     excess_share: float = 0.12
     """Share of pictures asked for more layers than there are."""
+    refused: tuple[int, ...] = ()
+    """Perceptual hashes (lamina.data.phash) of pictures that must not be learned from, as those of evaluation sets."""
     _held: dict[int, list[Batch]] = field(default_factory=dict[int, list[Batch]], repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -75,7 +87,9 @@ class SceneBatches(Dataset[Batch]):
         return [_pad(split[i]) for i in rng.permutation(_GROUP)]
 
     def _row(self, rng: np.random.Generator, seed: int, size: tuple[int, int]) -> Batch:
-        sample = self.scenes(seed, size)
+        refused = np.array(self.refused, np.uint64)
+        while refuses(refused, (sample := self.scenes(seed, size)).composite):
+            seed += 1
         truth = len(sample.layers)
         count, slots, draw = truth, truth, rng.random()
         if draw < self.auto_share:
