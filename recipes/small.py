@@ -1,70 +1,63 @@
-"""The embedded small network: python -m recipes.small BANK_FOLDER RUN_FOLDER [--steps 4700] [--threads 1]
+"""The embedded small network.
 
-Reproduces src/lamina/weights/small.safetensors (its card names steps and scores). Scenes are drawn while training.
-Run the same command again to resume. With --permissive banks (recipes.bank --permissive) the same recipe needs only
-art whose licence allows anything.
+    lamina train recipes.small:small bank=BANK [steps=9500 init_from=CHECKPOINT refuse=PICTURES] -o RUN
+
+Scenes are drawn while training. The card beside src/lamina/weights/small.safetensors names the chain of runs, its steps
+and its scores; a run goes on from a checkpoint's EMA weights with init_from, with a warm-up. The same command resumes.
+With a permissive bank (recipes.bank --permissive) the recipe needs only art whose licence allows anything.
 """
 
-import argparse
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 from lamina.data.art import Bank
 from lamina.data.loader import SceneBatches, batches
+from lamina.data.phash import read_hashes
 from lamina.data.scenes import SceneMaker
 from lamina.model.small import SmallConfig
-from lamina.train.config import DataConfig, OptimConfig, TrainConfig
-from lamina.train.loop import train
+from lamina.train.config import DataConfig, OptimConfig, Precision, TrainConfig
+from lamina.train.loop import Run
 from lamina.train.objectives import small_objective, small_validation
+from lamina.train.sheets import small_sheet
 
 __all__ = ["small"]
 
 
-def small(bank: Path, out: Path, *, steps: int = 4700, batch_size: int = 16) -> TrainConfig:
-    """The shipped recipe: 128 px working size, one step, mixed aspects."""
-    return TrainConfig(
+def small(
+    out: Path,
+    *,
+    bank: Path,
+    steps: int = 9500,
+    batch_size: int = 16,
+    lr: float = 1e-3,
+    decay_share: float = 0.3,
+    precision: Precision = "bfloat16",
+    init_from: Path | None = None,
+    refuse: Path | None = None,
+    workers: int = 1,
+    seed: int = 0,
+) -> Run:
+    """128 px working size, mixed aspects, one step; validated on scenes of held-out art. `refuse` names pictures, or
+    their hashes, near which no scene may come."""
+    config = TrainConfig(
         stage="small",
         model=SmallConfig(),
-        data=DataConfig(bank=bank, batch_size=batch_size),
-        optim=OptimConfig(),
+        data=DataConfig(bank=bank, refuse=refuse, batch_size=batch_size, workers=workers),
+        optim=OptimConfig(lr=lr, decay_share=decay_share),
         steps=steps,
+        seed=seed,
+        init_from=init_from,
+        precision=precision,
         out=out,
     )
-
-
-def main() -> None:
-    """Train from the command line, with a line of progress on stderr."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bank", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=4700)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--init-from", type=Path)
-    args = parser.parse_args()
-    config = replace(
-        small(args.bank, args.out, steps=args.steps, batch_size=args.batch),
-        threads=args.threads,
-        compile=args.compile,
-        init_from=args.init_from,
+    most = config.model.max_layers
+    refused = tuple(int(value) for value in read_hashes(refuse)) if refuse else ()
+    scenes = SceneMaker(Bank.load(bank, split="train"), max_layers=most)
+    held = SceneMaker(Bank.load(bank, split="validation"), max_layers=most)
+    check = list(batches(SceneBatches(held, 32, config.data.sizes[:1], 1, 0.0, 0.0), 0, 4, workers=0))
+    return Run(
+        config=config,
+        objective=small_objective,
+        data=SceneBatches(scenes, batch_size, config.data.sizes, seed, refused=refused),
+        validate=lambda net: small_validation(net, check),
+        sheet=small_sheet(check[0]._replace(**{name: value[:8] for name, value in check[0]._asdict().items()})),
     )
-    scenes = SceneMaker(Bank.load(config.data.bank, split="train"), max_layers=config.model.max_layers)
-    data = SceneBatches(scenes, config.data.batch_size, config.data.sizes, config.seed)
-    held = SceneMaker(Bank.load(config.data.bank, split="validation"), max_layers=config.model.max_layers)
-    held_batches = list(batches(SceneBatches(held, 32, config.data.sizes[:1], 1, 0.0, 0.0), 0, 4, workers=0))
-
-    def on_step(step: int, total: int, metrics: dict[str, float]) -> None:
-        if step % 20 == 0 or "val_iou" in metrics:
-            words = " ".join(f"{name} {value:.3f}" for name, value in metrics.items())
-            print(f"{step}/{total} {words}", file=sys.stderr, flush=True)
-
-    path = train(
-        config, small_objective, data, validate=lambda net: small_validation(net, held_batches), on_step=on_step
-    )
-    print(path)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,18 @@
 """A tiny art bank drawn on the spot, so that scenes need no packages."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 from PIL import ImageFont
 
-from lamina.data import elements
+from lamina.data import lettering
 from lamina.data.art import Bank
+
+
+@lru_cache(maxsize=100)
+def default_font(pixel: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(pixel)
 
 
 @pytest.fixture
@@ -29,5 +36,5 @@ def bank(monkeypatch: pytest.MonkeyPatch) -> Bank:
         grounds.append((offset, 210, 220, 3, 1.0, float(index % 2)))
         chunks.append(rgb.reshape(-1))
         offset += rgb.size
-    monkeypatch.setattr(elements, "_font", lambda _path, pixel: ImageFont.load_default(pixel))
+    monkeypatch.setattr(lettering, "_font", lambda _path, pixel: default_font(pixel))
     return Bank(np.concatenate(chunks), np.array(cutouts), np.array(grounds), ("any",))

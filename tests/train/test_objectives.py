@@ -30,7 +30,12 @@ def perfect(batch: Batch, order: list[int]) -> SmallOutput:
 @pytest.fixture
 def batch(bank: Bank) -> Batch:
     data = SceneBatches(SceneMaker(bank, worn_share=0.0), 1, ((64, 64),), 11, auto_share=1.0)
-    return next(item for item in (data[index] for index in range(40)) if int(item.truth[0]) >= 4)
+
+    def overlaps(item: Batch) -> bool:
+        covered = item.layers[0, 1:, 3] > 127
+        return bool((covered.sum(0) > 1).sum() > 40)
+
+    return next(item for item in (data[index] for index in range(80)) if int(item.truth[0]) >= 4 and overlaps(item))
 
 
 def test_visible_weights_sum_to_one_over_an_opaque_ground() -> None:

@@ -50,12 +50,15 @@ class MMDiT(nn.Module):
         grid: tuple[int, int],
         text_mask: Bool[Tensor, "b t"] | None = None,
         rgb: Bool[Tensor, " b"] | None = None,
+        present: Bool[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b n s c"]:
         """The velocity of the noisy `slots`: the composite (0) and the layers 1..L, bottom to top, so n = L + 1.
 
         `condition` is the clean picture's tokens, None to make layers from text alone; `timestep` 1 is noise, 0 data;
         `grid` is (rows, columns) of tokens; `text_mask` is true on real text tokens; `rgb` asks for opaque pictures
-        instead of RGBA. Raises InputError when the grid is not that of the tokens.
+        instead of RGBA. `present` is true on slots that a picture has, from the first on: the others fill up a batch of
+        pictures of different layer counts, nothing attends to them, and what comes back for them means nothing.
+        Raises InputError when the grid is not that of the tokens.
         """
         count, per_slot, device = slots.shape[1], slots.shape[2], slots.device
         if grid[0] * grid[1] != per_slot:
@@ -63,7 +66,14 @@ class MMDiT(nn.Module):
         order = list(range(count)) + ([] if condition is None else [CONDITION])
         axes, theta = self.config.rope_axes, self.config.theta
         visual_rope = rope(grid_ids(torch.tensor(order, device=device), grid), axes, theta)
-        text_rope = rope(text_ids(text.shape[1], count, grid, device), axes, theta)
+        # The text starts past the slots that a picture has, not past those that it was padded to.
+        counts = [count] if present is None else [int(own) for own in present.sum(1)]
+        starts = [text_ids(text.shape[1], own, grid, device) for own in counts]
+        text_rope = torch.stack([rope(ids, axes, theta) for ids in starts])[:, None]
+        visual_mask = None
+        if present is not None:
+            padded = F.pad(present, (0, len(order) - count), value=True)
+            visual_mask = padded.repeat_interleave(per_slot, dim=1)
 
         sequence = rearrange(slots, "b n s c -> b (n s) c")
         if condition is not None:
@@ -71,7 +81,7 @@ class MMDiT(nn.Module):
         visual, context = self.img_in(sequence), self.txt_in(self.txt_norm(text))
         modulation = self.time_text_embed(timestep, rgb)
         for block in self.transformer_blocks:
-            visual, context = block(visual, context, visual_rope, text_rope, modulation, text_mask)
+            visual, context = block(visual, context, visual_rope, text_rope, modulation, text_mask, visual_mask)
         velocity = self.proj_out(self.norm_out(visual[:, : count * per_slot], modulation))
         return rearrange(velocity, "b (n s) c -> b n s c", n=count)
 
@@ -105,14 +115,15 @@ class DualStreamBlock(nn.Module):
         visual: Float[Tensor, "b s d"],
         context: Float[Tensor, "b t d"],
         visual_rope: Float[Tensor, "s k 2"],
-        context_rope: Float[Tensor, "t k 2"],
+        context_rope: Float[Tensor, "*n t k 2"],
         modulation: Float[Tensor, "b d"] | None = None,
         context_mask: Bool[Tensor, "b t"] | None = None,
+        visual_mask: Bool[Tensor, "b s"] | None = None,
     ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b t d"]]:
         """Both streams after attention and MLP.
 
-        `modulation` is the time embedding, for a modulated block only; `context_mask` is true on context tokens that
-        may be attended to.
+        `modulation` is the time embedding, for a modulated block only; `context_mask` and `visual_mask` are true on
+        tokens that may be attended to. A rope of a picture's own, "b 1 t k 2", turns every picture differently.
         """
         img = _six(self.img_mod, modulation)
         txt = _six(self.txt_mod, modulation)
@@ -121,7 +132,7 @@ class DualStreamBlock(nn.Module):
             _shifted(self.txt_norm1(context), txt[:2]),
             visual_rope,
             context_rope,
-            context_mask,
+            _joint_mask(context, visual, context_mask, visual_mask),
             self.context_out,
         )
         visual = visual + _gated(seen, img[2])
@@ -151,8 +162,8 @@ class _JointAttention(nn.Module):
         visual: Float[Tensor, "b s d"],
         context: Float[Tensor, "b t d"],
         visual_rope: Float[Tensor, "s k 2"],
-        context_rope: Float[Tensor, "t k 2"],
-        context_mask: Bool[Tensor, "b t"] | None,
+        context_rope: Float[Tensor, "*n t k 2"],
+        mask: Bool[Tensor, "b 1 1 all"] | None,
         context_out: bool,
     ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b t d"] | None]:
         """What each stream reads; None for a context that asks nothing."""
@@ -164,9 +175,6 @@ class _JointAttention(nn.Module):
         if context_out:
             asked = apply_rope(self.norm_added_q(self._split(self.add_q_proj(context))), context_rope)
             query = torch.cat([asked, query], dim=2)
-        mask = None
-        if context_mask is not None:
-            mask = F.pad(context_mask, (0, visual.shape[1]), value=True)[:, None, None]
         joint = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         joint = rearrange(joint, "b h s e -> b s (h e)")
         if not context_out:
@@ -224,6 +232,19 @@ def _mlp(width: int, ratio: int) -> nn.Module:
 def _chain(**modules: nn.Module) -> nn.Sequential:
     """A Sequential whose parts have the published names."""
     return nn.Sequential(OrderedDict(modules))
+
+
+def _joint_mask(
+    context: Tensor, visual: Tensor, context_mask: Tensor | None, visual_mask: Tensor | None
+) -> Tensor | None:
+    """Which tokens of [context, visual] may be attended to, one row a picture; None where all may."""
+    if context_mask is None and visual_mask is None:
+        return None
+    masks = [
+        torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if mask is None else mask
+        for x, mask in ((context, context_mask), (visual, visual_mask))
+    ]
+    return torch.cat(masks, dim=1)[:, None, None]
 
 
 def _six(module: nn.Module | None, modulation: Tensor | None) -> tuple[Tensor | None, ...]:

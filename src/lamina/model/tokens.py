@@ -65,8 +65,11 @@ def rope(ids: Int[Tensor, "s axes"], axes: tuple[int, ...], theta: float) -> Flo
     return torch.stack([turn.cos(), turn.sin()], dim=-1)
 
 
-def apply_rope(x: Float[Tensor, "b heads s e"], turns: Float[Tensor, "s k 2"]) -> Float[Tensor, "b heads s e"]:
-    """Turn neighbouring channel pairs (0, 1), (2, 3), ... as complex numbers, in float32."""
+def apply_rope(x: Float[Tensor, "b heads s e"], turns: Float[Tensor, "*n s k 2"]) -> Float[Tensor, "b heads s e"]:
+    """Turn neighbouring channel pairs (0, 1), (2, 3), ... as complex numbers, in float32.
+
+    `turns` are those of `rope`, for all pictures the same or, as "b 1 s k 2", each its own.
+    """
     real, imaginary = x.float().reshape(*x.shape[:-1], -1, 2).unbind(-1)
     cos, sin = turns.unbind(-1)
     turned = torch.stack([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=-1)

@@ -30,18 +30,24 @@ def visible_weights(alpha_bmhw_01: Float[Tensor, "b M h w"]) -> Float[Tensor, "b
 def small_objective(network: Any, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     """Loss of the compact network: cross-entropy and Dice of who is seen, alpha with hidden parts, hidden colours,
     presence and depth order. `network` is a SmallNet or a compiled one."""
-    picture = batch.picture.float() / 127.5 - 1
-    output: SmallOutput = network(picture, batch.counts, batch.slots)
-    layers = batch.layers.float() / 255
-    alpha = layers[:, :, 3]
-    size = output.visible.shape[-2:]
-    seen = F.interpolate(visible_weights(alpha), size=size, mode="area")
-    premul = F.interpolate((layers[:, :, :3] * alpha[:, :, None]).flatten(1, 2), size=size, mode="area")
-    alpha = F.interpolate(alpha, size=size, mode="area")
-    colour = premul.unflatten(1, (-1, 3)) / alpha[:, :, None].clamp_min(1e-3) * 2 - 1
+    output = _answer(network, batch)
+    with torch.autocast(batch.picture.device.type, enabled=False):  # only the network computes in less than float32
+        layers = batch.layers.float() / 255
+        alpha = layers[:, :, 3]
+        size = output.visible.shape[-2:]
+        seen = F.interpolate(visible_weights(alpha), size=size, mode="area")
+        premul = F.interpolate((layers[:, :, :3] * alpha[:, :, None]).flatten(1, 2), size=size, mode="area")
+        alpha = F.interpolate(alpha, size=size, mode="area")
+        colour = premul.unflatten(1, (-1, 3)) / alpha[:, :, None].clamp_min(1e-3) * 2 - 1
 
-    slots_of = match(output, seen, batch.truth)
-    return _losses(output, batch, slots_of, seen, alpha, colour)
+        slots_of = match(output, seen, batch.truth)
+        return _losses(output, batch, slots_of, seen, alpha, colour)
+
+
+def _answer(network: Any, batch: Batch) -> SmallOutput:
+    """What the network says of the pictures, in float32."""
+    picture = (batch.picture.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return SmallOutput(*(value.float() for value in network(picture, batch.counts, batch.slots)))
 
 
 def match(output: SmallOutput, seen: Float[Tensor, "b M h w"], truth: Int[Tensor, " b"]) -> Int[Tensor, "b M"]:
@@ -122,8 +128,7 @@ def small_validation(network: Any, batches: list[Batch]) -> dict[str, float]:
     counts: list[float] = []
     for batch in batches:
         losses.append(small_objective(network, batch)[1]["loss"])
-        picture = batch.picture.float() / 127.5 - 1
-        output: SmallOutput = network(picture, batch.counts, batch.slots)
+        output = _answer(network, batch)
         layers = batch.layers.float() / 255
         seen = F.interpolate(visible_weights(layers[:, :, 3]), size=output.visible.shape[-2:], mode="area")
         slots_of = match(output, seen, batch.truth)
@@ -133,7 +138,7 @@ def small_validation(network: Any, batches: list[Batch]) -> dict[str, float]:
             overlap = torch.minimum(got, want).sum((-1, -2)) / torch.maximum(got, want).sum((-1, -2)).clamp_min(1e-6)
             scores += overlap.tolist()
         free = torch.ones(len(batch.truth), min(10, network.config.max_layers), dtype=torch.bool)
-        found = network(picture, torch.zeros_like(batch.counts), free).presence.sigmoid() > 0.5
+        found = _answer(network, batch._replace(counts=torch.zeros_like(batch.counts), slots=free)).presence > 0
         counts += (found.sum(1).clamp_min(1) - batch.truth).abs().float().tolist()
     return {
         "loss": sum(losses) / len(losses),
