@@ -23,7 +23,7 @@ _SAMPLED = 20_000  # pixels that find the clusters
 def decompose(rgb: UInt8[np.ndarray, "h w 3"], layers: int) -> list[UInt8[np.ndarray, "h w 4"]]:
     """`layers` full-canvas layers (stored state), bottom first: the opaque ground, then parts by falling size."""
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
-    ground = border_ground(rgb)
+    ground = border_ground(rgb)[0]
     parts = _part(lab, ~ground, layers - 1)
     filled = push_pull(rgb, ground) if ground.any() else np.full_like(rgb, 255)
     stack = [np.dstack([filled, np.full(ground.shape, 255, np.uint8)])]

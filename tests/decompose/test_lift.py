@@ -66,6 +66,17 @@ def test_layers_get_the_pictures_own_edges_and_whole_hidden_parts():
     assert (on_canvas(layers[1])[82:94, 82:148, 3] == 255).all(), "the disc is whole below the bar"
 
 
+def test_a_layer_ends_under_another_where_the_network_says_so() -> None:
+    colours, alphas = scene()
+    coarse = coarse_of(colours, alphas)
+    whole = on_canvas(lift(flat(colours, alphas), coarse)[1])
+    coarse.alpha[1] *= 0.1
+    cut = on_canvas(lift(flat(colours, alphas), coarse)[1])
+    hidden = (alphas[1] > 0) & (alphas[2] > 0)
+    assert whole[..., 3][hidden].mean() > 240
+    assert cut[..., 3][hidden].mean() < 60
+
+
 def test_the_ground_is_continued_without_a_ghost_of_what_lay_on_it():
     colours, alphas = scene()
     ground = on_canvas(lift(flat(colours, alphas), coarse_of(colours, alphas))[0])

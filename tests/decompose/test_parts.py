@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.decompose.parts import join_specks, use_labels
+from lamina.decompose.parts import join_specks, keep_whole, use_labels
 
 
 def test_an_island_like_its_surroundings_joins_them_and_a_dot_stays():
@@ -53,3 +53,23 @@ def test_labels_that_are_all_used_stay_and_so_does_the_ground():
     two = np.zeros((200, 200), np.uint8)
     two[:, 90:110] = 1
     assert np.array_equal(use_labels(two, 3), two)
+
+
+def test_small_things_stay_whole_on_whatever_they_stand() -> None:
+    label = np.zeros((100, 200), np.uint8)
+    label[40:100, 100:200] = 1  # a large panel on the ground
+    label[10:20, 10:30] = 2
+    label[10:20, 24:30] = 3  # a letter on the ground, cut in two
+    label[60:70, 120:140] = 3
+    label[60:70, 120:125] = 2  # one on the panel
+    whole = keep_whole(label)
+    assert set(np.unique(whole[10:20, 10:30])) == {2}
+    assert set(np.unique(whole[60:70, 120:140])) == {3}
+    assert np.array_equal(whole == 0, label == 0)
+    assert np.array_equal(whole == 1, label == 1)
+
+
+def test_a_large_thing_may_have_two_labels() -> None:
+    label = np.zeros((100, 100), np.uint8)
+    label[20:80, 20:50], label[20:80, 50:80] = 1, 2
+    assert np.array_equal(keep_whole(label), label)

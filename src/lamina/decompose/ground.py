@@ -10,7 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy.cluster.vq import kmeans2
 
-__all__ = ["border_ground"]
+__all__ = ["border_ground", "ground_odds"]
+
+_TELLING = (0.05, 0.97)
+"""Shares of the canvas between which a ground found by colour is believed."""
 
 _STEP = 4
 """Bytes a neighbour's channel may differ while the ground grows: gradients yes, edges no."""
@@ -25,8 +28,8 @@ _USUAL = 0.1
 _SAMPLED = 4000
 
 
-def border_ground(rgb: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels that hang together with the border in colour. Deterministic."""
+def border_ground(rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Pixels that hang together with the border in colour, and those of the border's usual colours anywhere."""
     height, width = rgb.shape[:2]
     lab: Any = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     rim = np.zeros((height, width), dtype=bool)
@@ -37,7 +40,19 @@ def border_ground(rgb: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
     reached = near | _grown(rgb, rim & near)
     _, parts = cv2.connectedComponents(reached.astype(np.uint8), connectivity=4)
     from_border = np.unique(parts[rim & reached])
-    return np.isin(parts, from_border[from_border > 0])
+    return np.isin(parts, from_border[from_border > 0]), near
+
+
+def ground_odds(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None:
+    """Factors on the ground's weight by colour; None where colour tells nothing. Deterministic.
+
+    e where a pixel hangs on the border, e^0.5 where it has a colour of the border but is enclosed, as the inside of a
+    letter, 1/e elsewhere.
+    """
+    reached, near = border_ground(rgb)
+    if not _TELLING[0] < reached.mean() < _TELLING[1]:
+        return None
+    return np.exp(np.where(reached, 1.0, np.where(near, 0.5, -1.0))).astype(np.float32)
 
 
 def _usual_colours(border: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "k 3"]:

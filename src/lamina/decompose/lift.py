@@ -20,9 +20,9 @@ from jaxtyping import Bool, Float, UInt8
 from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
 from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders
 from lamina.decompose.fill import continue_colours, membrane
-from lamina.decompose.ground import border_ground
+from lamina.decompose.ground import ground_odds
 from lamina.decompose.paint import Sheet, paint
-from lamina.decompose.parts import join_specks, use_labels
+from lamina.decompose.parts import join_specks, keep_whole, use_labels
 from lamina.decompose.regions import segment, vote
 from lamina.document.layer import Layer
 from lamina.pixels import bleed
@@ -38,8 +38,8 @@ _MARGIN = 5
 _ENCLOSED = 0.6
 """A part covers a layer rather than ends it when this share of its border lies on the layer."""
 
-_TELLING = (0.05, 0.97)
-"""Shares of the canvas between which a ground found by colour is believed."""
+_GOES_ON = 0.5
+"""Mean alpha of the network from which a layer is said to go on below such a part."""
 
 _STAGES = 4
 
@@ -75,7 +75,7 @@ def lift(
     source = picture if opaque else bleed(picture)
     small = _working_picture(source)
     _tell(on_step, 1)
-    label = _labels(small, coarse, odds=_ground_odds(small) if opaque else None)
+    label = _labels(small, coarse, odds=ground_odds(small) if opaque else None)
     if use_all:
         label = use_labels(label, len(coarse.visible))
     borders = find_borders(label)
@@ -99,13 +99,6 @@ def _working_picture(source: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "H
     return np.ascontiguousarray(_resized(source, size)[..., :3])
 
 
-def _ground_odds(small: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"] | None:
-    """Factor on the ground's weight: e where it hangs on the border, 1/e elsewhere; None where that tells nothing."""
-    ground = border_ground(small)
-    telling = _TELLING[0] < ground.mean() < _TELLING[1]
-    return np.exp(2 * ground.astype(np.float32) - 1) if telling else None
-
-
 def _labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, odds: Any) -> UInt8[np.ndarray, "h w"]:
     """The layer seen at each working pixel: what its region voted."""
     size = (small.shape[1], small.shape[0])
@@ -115,7 +108,8 @@ def _labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, odds: Any) -> 
         weights /= weights.sum(axis=0)
     regions = segment(small)
     votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
-    return join_specks(agree_in_rows(votes, regions, small).argmax(axis=0).astype(np.uint8)[regions], small)
+    voted = agree_in_rows(votes, regions, small).argmax(axis=0).astype(np.uint8)[regions]
+    return keep_whole(join_specks(voted, small))
 
 
 def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse) -> list[Sheet]:
@@ -127,7 +121,7 @@ def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse)
         clean = clean_parts(borders, number, picture, around if number else None)
         if number == 0:
             clean = far_parts(borders, clean)
-        hidden = _hidden_alpha(number, borders.label)
+        hidden = _hidden_alpha(number, borders.label, coarse.alpha[number])
         sheet = _sheet(picture, clean, hidden, 255 * coarse.rgb[number].astype(np.float32), whole=number == 0)
         sheets.append(sheet)
         below = (borders.lower == number)[sheet.rows, sheet.columns]
@@ -166,8 +160,11 @@ def _variance(mean: Any, mean_square: Any, seen: Any) -> Any:
     return membrane(variance, total > 0.01)
 
 
-def _hidden_alpha(number: int, label: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Alpha of a layer where upper ones cover it: whole below what lies mostly inside its outline, else none."""
+def _hidden_alpha(
+    number: int, label: UInt8[np.ndarray, "h w"], alpha: Float[np.ndarray, "H W"]
+) -> Float[np.ndarray, "h w"]:
+    """Alpha of a layer where upper ones cover it: whole below what lies mostly inside its outline, if the network too
+    says that it goes on there; else none. `alpha` is what the network says, at its own size."""
     if number == 0:
         return np.ones(label.shape, np.float32)
     seen = label == number
@@ -179,7 +176,10 @@ def _hidden_alpha(number: int, label: UInt8[np.ndarray, "h w"]) -> Float[np.ndar
     around = cv2.dilate(parts.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)[ring]
     border = np.bincount(around, minlength=count)
     own = np.bincount(around, seen[ring], minlength=count)
-    inside = own > _ENCLOSED * border
+    guess = _resized(alpha.astype(np.float32), (label.shape[1], label.shape[0]))
+    area = np.maximum(np.bincount(parts.ravel(), minlength=count), 1)
+    goes_on = np.bincount(parts.ravel(), guess.ravel(), count) > _GOES_ON * area
+    inside = (own > _ENCLOSED * border) & goes_on
     inside[0] = False
     return inside[parts].astype(np.float32)
 

@@ -1,4 +1,5 @@
-"""Tidy a map of labels: specks join what is around them, and unused labels take over separate parts of others.
+"""Tidy a map of labels: small things stay whole, specks join what is around them, and unused labels take over separate
+parts of others.
 
 Knows labels and the picture; nothing of networks or alphas.
 """
@@ -13,7 +14,7 @@ from jaxtyping import Int, UInt8
 
 from lamina.decompose.agree import common_borders
 
-__all__ = ["join_specks", "use_labels"]
+__all__ = ["join_specks", "keep_whole", "use_labels"]
 
 _SPECK = 80
 """A speck is smaller than the square of the longer side over this."""
@@ -23,6 +24,9 @@ _FAINT = 30.0
 
 _SURROUNDED = 0.8
 """Share of a speck's border that one other label has."""
+
+_SMALL = 0.03
+"""A thing that covers less of the canvas than this is not cut in two."""
 
 _SEPARATE = 50
 """Parts of a label are separate things when they are farther apart than the longer side over this."""
@@ -42,6 +46,23 @@ def join_specks(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]
     joins = speck[inner] & ~speck[outer] & (length > _SURROUNDED * border[inner]) & (step < _FAINT)
     owner[inner[joins]] = owner[outer[joins]]
     return owner[parts]
+
+
+def keep_whole(label: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Labels where every small thing, as a letter or an icon, has the one label that most of it has.
+
+    A thing is what stands by itself on the ground, then on the next label, and so on upwards.
+    """
+    count = int(label.max()) + 1
+    for number in range(count):
+        parts_found: Any = cv2.connectedComponentsWithStats((label != number).astype(np.uint8), connectivity=8)
+        things, thing, stats, _ = parts_found
+        small = stats[:, cv2.CC_STAT_AREA] < _SMALL * label.size
+        small[0] = False
+        inside = np.bincount(thing.ravel().astype(np.int64) * count + label.ravel(), minlength=things * count)
+        most = inside.reshape(things, count).argmax(axis=1).astype(np.uint8)
+        label = np.where(small[thing], most[thing], label)
+    return label
 
 
 def use_labels(label: UInt8[np.ndarray, "h w"], count: int) -> UInt8[np.ndarray, "h w"]:
