@@ -39,6 +39,9 @@ _LEAST_SIDE = 16
 _IGNORED = {"prompt": "", "steps": None, "guidance": None}
 """Options the compact network has no use for, with the value that asks for nothing."""
 
+_SPARE = 2
+"""Slots more than layers asked for, when the network is first left to find by itself how many there are."""
+
 _UNDER, _LARGER = 3.0, 0.34
 """What hidden parts and visible areas say about depth; see `back_to_front`."""
 
@@ -105,6 +108,9 @@ class Decomposer:
     def coarse(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions) -> Coarse:
         """What the network says of a picture, back to front, at half its working size.
 
+        Asked for a number, it is first left to find the layers by itself; where it finds no more than that, the rest
+        stay empty for `lift` to fill, else it is told the number. Told from the start, it cuts things up.
+
         Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
         """
         config = self.network.config
@@ -113,13 +119,20 @@ class Decomposer:
         asked = 0 if options.layers == "auto" else options.layers
         if asked > config.max_layers:
             raise InputError(f"layers {asked}: the checkpoint '{self.name}' makes at most {config.max_layers}")
-        length = asked or min(options.max_layers, config.max_layers)
-        slots = torch.ones(1, length, dtype=torch.bool, device=self.device)
+        if asked:
+            found = self._look(picture, 0, min(asked + _SPARE, config.max_layers))
+            if len(found.visible) <= asked:
+                return _filled(found, asked)
+            return self._look(picture, asked, asked)
+        return self._look(picture, 0, min(options.max_layers, config.max_layers))
+
+    def _look(self, picture: torch.Tensor, asked: int, length: int) -> Coarse:
+        """What the network says when asked for so many layers (0: as many as it finds) in `length` slots."""
         with torch.inference_mode():
             output: SmallOutput = self.network(
                 picture.contiguous(memory_format=torch.channels_last),
                 torch.tensor([float(asked)], device=self.device),
-                slots,
+                torch.ones(1, length, dtype=torch.bool, device=self.device),
             )
         return _to_coarse(output, drop_absent=not asked)
 
@@ -149,6 +162,21 @@ class Decomposer:
             dpi=picture.dpi,
             source=picture.rgba,
         )
+
+
+def _filled(coarse: Coarse, count: int) -> Coarse:
+    """With layers on top that are seen nowhere, up to `count`."""
+    missing = count - len(coarse.visible)
+
+    def fill(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
+
+    return Coarse(
+        visible=fill(coarse.visible),
+        alpha=fill(coarse.alpha),
+        rgb=fill(coarse.rgb),
+        confidence=fill(coarse.confidence),
+    )
 
 
 def embedded() -> Path:
