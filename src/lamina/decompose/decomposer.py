@@ -108,8 +108,8 @@ class Decomposer:
     def coarse(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions) -> Coarse:
         """What the network says of a picture, back to front, at half its working size.
 
-        Asked for a number, it is first left to find the layers by itself; where it finds no more than that, the rest
-        stay empty for `lift` to fill, else it is told the number. Told from the start, it cuts things up.
+        Asked for a number, it is first left to find the layers by itself; where it finds two or more, but no more than
+        that, the rest stay empty for `lift` to fill, else it is told the number. Told from the start, it cuts things up.
 
         Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
         """
@@ -121,7 +121,7 @@ class Decomposer:
             raise InputError(f"layers {asked}: the checkpoint '{self.name}' makes at most {config.max_layers}")
         if asked:
             found = self._look(picture, 0, min(asked + _SPARE, config.max_layers))
-            if len(found.visible) <= asked:
+            if 1 < len(found.visible) <= asked:
                 return _filled(found, asked)
             return self._look(picture, asked, asked)
         return self._look(picture, 0, min(options.max_layers, config.max_layers))
