@@ -77,6 +77,18 @@ def test_a_layer_ends_under_another_where_the_network_says_so() -> None:
     assert cut[..., 3][hidden].mean() < 60
 
 
+def test_what_colour_tells_from_the_ground_is_a_layer_where_the_network_saw_none() -> None:
+    colours, alphas = scene()
+    colours[0][:] = (90, 160, 90)
+    coarse = coarse_of(colours, alphas)
+    coarse.visible[0], coarse.visible[1:] = 1, 0
+    layers = lift(flat(colours, alphas), coarse, use_all=True)
+    shown = np.max([on_canvas(layer)[..., 3] for layer in layers[1:]], axis=0) / 255
+    truth = np.maximum(alphas[1], alphas[2])
+    assert np.minimum(shown, truth).sum() / np.maximum(shown, truth).sum() > 0.95
+    assert not any(on_canvas(layer)[..., 3].any() for layer in lift(flat(colours, alphas), coarse)[1:])
+
+
 def test_the_ground_is_continued_without_a_ghost_of_what_lay_on_it():
     colours, alphas = scene()
     ground = on_canvas(lift(flat(colours, alphas), coarse_of(colours, alphas))[0])

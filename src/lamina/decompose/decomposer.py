@@ -109,7 +109,7 @@ class Decomposer:
         """What the network says of a picture, back to front, at half its working size.
 
         Asked for a number, it is first left to find the layers by itself; where it finds two or more, but no more than
-        that, the rest stay empty for `lift` to fill, else it is told the number. Told from the start, it cuts things up.
+        that, the rest stay empty for `lift` to fill, else it is told the number. Told at once, it cuts things up.
 
         Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
         """

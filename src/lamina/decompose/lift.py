@@ -75,8 +75,11 @@ def lift(
     source = picture if opaque else bleed(picture)
     small = _working_picture(source)
     _tell(on_step, 1)
-    label = _labels(small, coarse, odds=ground_odds(small) if opaque else None)
+    odds = ground_odds(small) if opaque else None
+    label = _labels(small, coarse, odds=odds)
     if use_all:
+        if odds is not None and len(coarse.visible) > 1 and not label.any():
+            label = (odds < 1).astype(np.uint8)  # the network saw the ground alone; colour sees more
         label = use_labels(label, len(coarse.visible))
     borders = find_borders(label)
     _tell(on_step, 2)
