@@ -22,10 +22,13 @@ from lamina.train.stacks import View
 TESTS = Path(__file__).resolve().parents[1]
 
 PROGRAM = """
+import os
 import sys
 from pathlib import Path
 from test_parallel import make
 make(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])).train()
+sys.stderr.flush()
+os._exit(0)  # gloo's threads now and then abort an interpreter that takes itself down
 """
 
 

@@ -77,6 +77,7 @@ def group(device: str) -> Generator[tuple[Group, torch.device]]:
     try:
         if dist.is_initialized():
             yield Group(rank=dist.get_rank(), size=dist.get_world_size()), place
+            dist.barrier()  # a process that leaves first would break the others' connections
         else:
             yield Group(), place
     finally:
