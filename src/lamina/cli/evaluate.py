@@ -1,6 +1,7 @@
 """`lamina evaluate`: measure layers against the truth, or an RGBA-VAE against the pictures it is given."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamina.cli.fields import Commands
@@ -114,10 +115,7 @@ def _measure_layers(args: argparse.Namespace) -> int:
         about |= {"predictions": args.pred} if args.pred else {"model": args.model or "small"}
         page = report.to_html(measured, about, pictures)
         written = report.write(args.output, report.to_json(measured, about), page)
-    print(report.table(measured), flush=True)
-    for path in written:
-        say(f"written: {path}")
-    return 0
+    return _tell(report.table(measured), written)
 
 
 def _measure_vae(args: argparse.Namespace) -> int:
@@ -152,7 +150,12 @@ def _measure_vae(args: argparse.Namespace) -> int:
         about |= {"limit": args.limit, "lpips": args.lpips, "fid": args.fid}
         page = vae_report.to_html(measured, about, pictures)
         written = report.write(args.output, vae_report.to_json(measured, about), page)
-    print(vae_report.table(measured), flush=True)
+    return _tell(vae_report.table(measured), written)
+
+
+def _tell(table: str, written: list[Path]) -> int:
+    """The table on stdout, where the report lies on stderr."""
+    print(table, flush=True)
     for path in written:
         say(f"written: {path}")
     return 0
