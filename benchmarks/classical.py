@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.cluster.vq import kmeans2
 from scipy.ndimage import binary_fill_holes
 
-from lamina.decompose.ground import border_ground
+from lamina.model.cues import border_ground
 
 __all__ = ["decompose", "push_pull"]
 

@@ -1,8 +1,9 @@
 """The embedded small network.
 
-    lamina train recipes.small:small bank=BANK [steps=9500 init_from=CHECKPOINT refuse=PICTURES] -o RUN
+    lamina train recipes.small:small bank=BANK [shards=DIR steps=9500 init_from=CHECKPOINT refuse=PICTURES] -o RUN
 
-Scenes are drawn while training. The card beside src/lamina/weights/small.safetensors names the chain of runs, its steps
+Scenes are drawn while training; with shards of real documents (lamina data harvest, recipes/documents.py) windows of
+them take a share. The card beside src/lamina/weights/small.safetensors names the chain of runs, its steps
 and its scores; a run goes on from a checkpoint's EMA weights with init_from, with a warm-up. The same command resumes.
 With a permissive bank (recipes.bank --permissive) the recipe needs only art whose licence allows anything.
 """
@@ -13,6 +14,9 @@ from lamina.data.art import Bank
 from lamina.data.loader import SceneBatches, batches
 from lamina.data.phash import read_hashes
 from lamina.data.scenes import SceneMaker
+from lamina.data.shards import INDEX, Shards
+from lamina.data.windows import MixedSource, WindowSource
+from lamina.model.cues import CUES
 from lamina.model.small import SmallConfig
 from lamina.train.config import DataConfig, OptimConfig, Precision, TrainConfig
 from lamina.train.loop import Run
@@ -26,6 +30,8 @@ def small(
     out: Path,
     *,
     bank: Path,
+    shards: Path | None = None,
+    shard_share: float = 0.3,
     steps: int = 9500,
     batch_size: int = 16,
     lr: float = 1e-3,
@@ -36,12 +42,13 @@ def small(
     workers: int = 1,
     seed: int = 0,
 ) -> Run:
-    """128 px working size, mixed aspects, one step; validated on scenes of held-out art. `refuse` names pictures, or
-    their hashes, near which no scene may come."""
+    """256 px working size, mixed aspects, one step; validated on scenes of held-out art. `shard_share`
+    of the samples are windows of documents in `shards`, a folder of shards or of several such folders. `refuse` names
+    pictures, or their hashes, near which no sample may come."""
     config = TrainConfig(
         stage="small",
-        model=SmallConfig(),
-        data=DataConfig(bank=bank, refuse=refuse, batch_size=batch_size, workers=workers),
+        model=SmallConfig(area=256 * 256, stem=4, cues=CUES),
+        data=DataConfig(bank=bank, shards=shards, refuse=refuse, batch_size=batch_size, workers=workers),
         optim=OptimConfig(lr=lr, decay_share=decay_share),
         steps=steps,
         seed=seed,
@@ -51,13 +58,26 @@ def small(
     )
     most = config.model.max_layers
     refused = tuple(int(value) for value in read_hashes(refuse)) if refuse else ()
-    scenes = SceneMaker(Bank.load(bank, split="train"), max_layers=most)
+    source = SceneMaker(Bank.load(bank, split="train"), max_layers=most)
+    if shards is not None:
+        source = _with_documents(source, shards, shard_share)
     held = SceneMaker(Bank.load(bank, split="validation"), max_layers=most)
-    check = list(batches(SceneBatches(held, 32, config.data.sizes[:1], 1, 0.0, 0.0), 0, 4, workers=0))
+    seen = {"zoom": 2, "cues": True}
+    check = list(batches(SceneBatches(held, 32, config.data.sizes[:1], 1, 0.0, 0.0, **seen), 0, 4, workers=0))
     return Run(
         config=config,
         objective=small_objective,
-        data=SceneBatches(scenes, batch_size, config.data.sizes, seed, refused=refused),
+        data=SceneBatches(source, batch_size, config.data.sizes, seed, refused=refused, twins=True, **seen),
         validate=lambda net: small_validation(net, check),
         sheet=small_sheet(check[0]._replace(**{name: value[:8] for name, value in check[0]._asdict().items()})),
     )
+
+
+def _with_documents(scenes: SceneMaker, shards: Path, share: float) -> MixedSource:
+    """Scenes, and windows of stored documents, each document as often as any other."""
+    folders = [shards] if (shards / INDEX).exists() else sorted(path.parent for path in shards.glob(f"*/{INDEX}"))
+    stored = [Shards(folder) for folder in folders]
+    windows = [WindowSource(found, scenes.max_layers, least_share=0.5, varied_share=0.7) for found in stored]
+    total = sum(len(found) for found in stored)
+    shares = [share * len(found) / total for found in stored]
+    return MixedSource((scenes, *windows), (1 - share, *shares), scenes.max_layers)

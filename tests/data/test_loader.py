@@ -1,11 +1,21 @@
+from typing import Any
+
+import numpy as np
 import torch
 
 from lamina.data.art import Bank
-from lamina.data.loader import SceneBatches, batches
+from lamina.data.loader import (
+    SceneBatches,
+    _shrunk,  # pyright: ignore[reportPrivateUsage]
+    _twin,  # pyright: ignore[reportPrivateUsage]
+    batches,
+)
 from lamina.data.scenes import SceneMaker
+from lamina.data.windows import flatten
+from lamina.pixels import premultiply
 
 
-def some(bank: Bank, **changes: float) -> SceneBatches:
+def some(bank: Bank, **changes: Any) -> SceneBatches:
     return SceneBatches(SceneMaker(bank, max_layers=6), 2, ((64, 64), (48, 80)), 5, **changes)
 
 
@@ -39,3 +49,34 @@ def test_padding_is_empty_and_truth_says_how_many(bank: Bank) -> None:
         for row, count in enumerate(batch.truth.tolist()):
             assert not batch.layers[row, count:].any()
             assert batch.layers[row, count - 1, 3].any()
+
+
+def test_picture_is_finer_than_its_layers_and_brings_its_cues(bank: Bank) -> None:
+    coarse, fine = some(bank), some(bank, zoom=2, cues=True)
+    batch = fine[0]
+    assert batch.picture.shape[1] == 5
+    assert batch.picture.shape[-2:] == tuple(2 * side for side in batch.layers.shape[-2:])
+    assert batch.layers.shape[-2:] == coarse[0].layers.shape[-2:]
+    assert set(batch.picture[:, 3:].unique().tolist()) <= {0, 255}
+    # the ground's own cue covers more of the ground than of the rest
+    ground = torch.nn.functional.interpolate((batch.layers[:, 1:, 3].amax(1) < 128).float()[:, None], scale_factor=2)
+    reached = (batch.picture[:, 3:4] > 0).float()
+    assert (reached * ground).sum() / ground.sum() > (reached * (1 - ground)).sum() / (1 - ground).sum()
+
+
+def test_small_layers_are_premultiplied_means(bank: Bank) -> None:
+    for layer in SceneMaker(bank)(9, (64, 48)).layers:
+        small = premultiply(_shrunk(layer, (32, 24)))
+        wanted = premultiply(layer).reshape(24, 2, 32, 2, 4).mean(axis=(1, 3))
+        assert np.abs(small - wanted).max() < 1.01 / 255
+
+
+def test_twins_are_new_pictures_whose_truth_stays_true(bank: Bank) -> None:
+    scenes = SceneMaker(bank, worn_share=0.0)
+    for seed in range(4):
+        sample = scenes(seed, (64, 48))
+        twin = _twin(np.random.default_rng(seed), sample)
+        assert np.abs(flatten(twin.layers)[..., :3].astype(int) - twin.composite).max() <= 2
+        assert np.array_equal(twin.layers[..., 3], sample.layers[:, :, ::-1, 3])
+        assert not np.array_equal(twin.composite, sample.composite[:, ::-1])
+    assert not torch.equal(some(bank, twins=True)[0].picture, some(bank)[0].picture)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from tiny_stacks import draw, write_shards
 
+from lamina.data.sample import Sample
 from lamina.data.shards import Shards, ShardWriter, pack
-from lamina.data.windows import WindowSource, flatten
+from lamina.data.windows import MixedSource, WindowSource, flatten
 from lamina.errors import InputError
 
 
@@ -48,3 +49,28 @@ def test_caption_comes_along_and_nothing_is_drawn_from_nothing(tmp_path: Path) -
     ShardWriter(tmp_path / "empty").close()
     with pytest.raises(InputError, match="holds no samples"):
         WindowSource(Shards(tmp_path / "empty"))(0, (16, 16))
+
+
+def test_varied_windows_leave_layers_out_and_merge_but_stay_true(tmp_path: Path) -> None:
+    shards = Shards(write_shards(tmp_path / "shards"))
+    plain, varied = WindowSource(shards), WindowSource(shards, varied_share=1.0)
+    fewer = 0
+    for seed in range(24):
+        sample = varied(seed, (32, 32))
+        assert len(sample.layers) == len(sample.kinds) > 1
+        difference = np.abs(flatten(sample.layers)[..., :3].astype(int) - sample.composite)
+        assert np.quantile(difference, 0.5) <= 4  # worn ones differ at edges
+        fewer += len(sample.layers) < len(plain(seed, (32, 32)).layers)
+    assert fewer > 1
+
+
+def test_sources_are_mixed_by_their_shares(tmp_path: Path) -> None:
+    one = WindowSource(Shards(write_shards(tmp_path / "shards")))
+
+    def other(seed: int, size: tuple[int, int]) -> Sample:
+        return replace(one(seed, size), caption="other")
+
+    mixed = MixedSource((one, other), (0.25, 0.75))
+    others = sum(mixed(seed, (16, 16)).caption == "other" for seed in range(60))
+    assert 34 < others < 56
+    assert mixed(3, (16, 16)).composite.tobytes() == one(3, (16, 16)).composite.tobytes()

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from lamina.errors import CheckpointError
 from lamina.model.config import from_json, to_json
-from lamina.model.small import SmallConfig, SmallNet
+from lamina.model.small import SmallConfig, SmallNet, finer
 
 TINY = SmallConfig(channels=(8, 8, 16), width=32, heads=2, depth=2, features=8)
 
@@ -63,3 +65,19 @@ def test_config_survives_json_and_refuses_odd_heads() -> None:
     assert from_json(SmallConfig, to_json(TINY)) == TINY
     with pytest.raises(CheckpointError, match="width 30"):
         SmallConfig(width=30, heads=4)
+
+
+def test_finer_stem_answers_as_before_to_the_same_picture_twice_as_large() -> None:
+    torch.manual_seed(0)
+    before = SmallNet(TINY).eval()
+    config = replace(TINY, area=4 * TINY.area, stem=4, cues=2)
+    after = SmallNet(config).eval()
+    after.load_state_dict(finer(before.state_dict(), TINY, config))
+    picture = torch.rand(2, 5, 64, 96) * 2 - 1
+    counts, slots = torch.tensor([0.0, 3.0]), torch.ones(2, 4, dtype=torch.bool)
+    old = before(torch.nn.functional.avg_pool2d(picture[:, :3], 2), counts, slots)
+    for got, want in zip(after(picture, counts, slots), old, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(old.visible, after(-picture, counts, slots).visible)
+    with pytest.raises(CheckpointError, match="only stem and cues may grow"):
+        finer(before.state_dict(), TINY, replace(config, depth=TINY.depth + 1))

@@ -4,18 +4,22 @@ That purity is what makes a resumed run see exactly the data an uninterrupted on
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lamina.data.phash import refuses
 from lamina.data.sample import Sample
+from lamina.model.cues import cues
+from lamina.pixels import round_u8
 
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 __all__ = ["Batch", "SampleSource", "SceneBatches", "batches"]
 
@@ -27,9 +31,10 @@ class Batch(NamedTuple):
     """Padded truth: `layers` hold straight RGBA bytes, bottom first; `slots` marks the slots a picture is given."""
 
     picture: Tensor
-    """uint8, b 3 h w"""
+    """uint8, b c h w: RGB, and the cues of lamina.model.cues where the network sees them"""
     layers: Tensor
-    """uint8, b M 4 h w, zero where a picture has fewer layers"""
+    """uint8, b M 4 h' w', zero where a picture has fewer layers; as large as the picture, or a whole number of times
+    smaller"""
     truth: Tensor
     """int64, b: how many layers there are"""
     counts: Tensor
@@ -54,7 +59,7 @@ class SceneBatches(Dataset[Batch]):
     scenes: SampleSource
     batch_size: int
     sizes: tuple[tuple[int, int], ...]
-    """Working sizes (width, height); the first is used in half of the groups."""
+    """Sizes (width, height) of the layers; the first is used in half of the groups."""
     seed: int
     auto_share: float = 0.35
     """Share of pictures asked for without a number; these get up to 6 slots too many."""
@@ -62,6 +67,12 @@ class SceneBatches(Dataset[Batch]):
     """Share of pictures asked for more layers than there are."""
     refused: tuple[int, ...] = ()
     """Perceptual hashes (lamina.data.phash) of pictures that must not be learned from, as those of evaluation sets."""
+    zoom: int = 1
+    """The picture is this many times larger than the layers."""
+    cues: bool = False
+    """Whether the picture has the cues beside RGB."""
+    twins: bool = False
+    """Whether every sample comes twice: as it is, and mirrored with other colours. Drawing takes half the time."""
     _held: dict[int, list[Batch]] = field(default_factory=dict[int, list[Batch]], repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -81,15 +92,25 @@ class SceneBatches(Dataset[Batch]):
         rng = np.random.default_rng((self.seed, group))
         other = len(self.sizes) > 1 and rng.random() < 0.5
         size = self.sizes[int(rng.integers(1, len(self.sizes))) if other else 0]
-        rows = [self._row(rng, int(rng.integers(2**62)), size) for _ in range(_GROUP * self.batch_size)]
+        count = _GROUP * self.batch_size
+        rows: list[Batch] = []
+        while len(rows) < count:
+            sample = self._sample(int(rng.integers(2**62)), size)
+            rows.append(self._row(rng, sample, size))
+            if self.twins and len(rows) < count:
+                rows.append(self._row(rng, _twin(rng, sample), size))
         rows.sort(key=lambda row: len(row.slots))
         split = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         return [_pad(split[i]) for i in rng.permutation(_GROUP)]
 
-    def _row(self, rng: np.random.Generator, seed: int, size: tuple[int, int]) -> Batch:
+    def _sample(self, seed: int, size: tuple[int, int]) -> Sample:
         refused = np.array(self.refused, np.uint64)
-        while refuses(refused, (sample := self.scenes(seed, size)).composite):
+        drawn = (size[0] * self.zoom, size[1] * self.zoom)
+        while refuses(refused, (sample := self.scenes(seed, drawn)).composite):
             seed += 1
+        return sample
+
+    def _row(self, rng: np.random.Generator, sample: Sample, size: tuple[int, int]) -> Batch:
         truth = len(sample.layers)
         count, slots, draw = truth, truth, rng.random()
         if draw < self.auto_share:
@@ -97,13 +118,35 @@ class SceneBatches(Dataset[Batch]):
         elif draw < self.auto_share + self.excess_share:
             count = slots = truth + int(rng.integers(1, 4))
         most = self.scenes.max_layers
+        picture, layers = sample.composite, sample.layers
+        if self.cues:
+            picture = np.concatenate([picture, cues(picture)], axis=-1)
+        if self.zoom > 1:
+            layers = np.stack([_shrunk(layer, size) for layer in layers])
         return Batch(
-            torch.from_numpy(sample.composite).permute(2, 0, 1),
-            torch.from_numpy(sample.layers).permute(0, 3, 1, 2),
+            torch.from_numpy(picture).permute(2, 0, 1),
+            torch.from_numpy(layers).permute(0, 3, 1, 2),
             torch.tensor(truth),
             torch.tensor(float(min(count, most))),
             torch.ones(min(slots, most), dtype=torch.bool),
         )
+
+
+def _shrunk(rgba: UInt8[np.ndarray, "h w 4"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 4"]:
+    """Premultiplied means over blocks; `size` divides the size there is."""
+    premul = rgba.astype(np.float32)
+    premul[..., :3] *= premul[..., 3:] / 255
+    small = cv2.resize(premul, size, interpolation=cv2.INTER_AREA)
+    small[..., :3] *= 255 / np.maximum(small[..., 3:], 1)
+    return round_u8(small)
+
+
+def _twin(rng: np.random.Generator, sample: Sample) -> Sample:
+    """The sample mirrored, its colour channels in another order, some of them as negatives: its truth stays true."""
+    order, negative = rng.permutation(3), (rng.random(3) < 0.25) * np.uint8(255)
+    mirrored = sample.layers[:, :, ::-1]
+    layers = np.concatenate([mirrored[..., order] ^ negative, mirrored[..., 3:]], axis=-1)
+    return replace(sample, composite=sample.composite[:, ::-1][..., order] ^ negative, layers=layers)
 
 
 def batches(data: SceneBatches, start: int, stop: int, *, workers: int = 1) -> Iterator[Batch]:
@@ -125,8 +168,7 @@ class _Range(Sampler[int]):
 def _pad(rows: list[Batch]) -> Batch:
     most = max(row.layers.shape[0] for row in rows)
     length = max(row.slots.shape[0] for row in rows)
-    height, width = rows[0].picture.shape[-2:]
-    layers = torch.zeros(len(rows), most, 4, height, width, dtype=torch.uint8)
+    layers = torch.zeros(len(rows), most, *rows[0].layers.shape[1:], dtype=torch.uint8)
     slots = torch.zeros(len(rows), length, dtype=torch.bool)
     for index, row in enumerate(rows):
         layers[index, : row.layers.shape[0]] = row.layers

@@ -19,7 +19,7 @@ from lamina.pixels import round_u8
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-__all__ = ["SceneMaker", "peel"]
+__all__ = ["SceneMaker", "peel", "wear"]
 
 _TOUCH = 8 / 255
 _LEAST_SEEN = 0.25
@@ -127,11 +127,12 @@ def _sample(rng: Rng, stack: list[Element], seed: int, *, worn: bool) -> Sample:
         layers[index, ..., 3] = round_u8(item[..., 3] * 255)
     composite = round_u8(flat[..., :3] * 255)
     if worn:
-        composite = _wear(rng, composite)
+        composite = wear(rng, composite)
     return Sample(composite=composite, layers=layers, kinds=tuple(element.kind for element in stack), seed=seed)
 
 
-def _wear(rng: Rng, rgb: Array) -> Array:
+def wear(rng: Rng, rgb: Array) -> Array:
+    """A stored picture (h w 3) resampled down and up, or after JPEG, as pictures that went around."""
     height, width = rgb.shape[:2]
     if rng.random() < 0.5:
         factor = rng.uniform(0.5, 0.9)

@@ -8,12 +8,12 @@ stream (the slot tokens take the context stream's place), and slots 1.. are a se
 given by their index. Slot 0 is always the ground. Knows tensors only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -21,7 +21,7 @@ from lamina.errors import CheckpointError
 from lamina.model.mmdit import DualStreamBlock
 from lamina.model.tokens import rope
 
-__all__ = ["SmallConfig", "SmallNet", "SmallOutput"]
+__all__ = ["SmallConfig", "SmallNet", "SmallOutput", "finer"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +30,10 @@ class SmallConfig:
 
     area: int = 128 * 128
     """Pixels of the working picture; its sides keep the aspect and divide by `multiple`."""
+    stem: int = 2
+    """Side of the blocks of pixels that are read as one; masks are this many times smaller than the picture."""
+    cues: int = 0
+    """Channels beside RGB that say what colour tells of the ground (lamina.model.cues)."""
     channels: tuple[int, int, int] = (32, 64, 128)
     """Feature channels at strides 2, 4 and 8."""
     width: int = 192
@@ -49,7 +53,7 @@ class SmallConfig:
     @property
     def multiple(self) -> int:
         """Sides of the working picture divide by this: the stride of the tokens."""
-        return 16
+        return 8 * self.stem
 
     @property
     def rope_axes(self) -> tuple[int, int, int]:
@@ -59,7 +63,7 @@ class SmallConfig:
 
 
 class SmallOutput(NamedTuple):
-    """What the network says; `h w` is half the working size, slot 0 is the ground, absent slots are masked."""
+    """What the network says; `h w` is the working size over the stem. Slot 0 is the ground, absent slots are masked."""
 
     visible: Float[Tensor, "b L h w"]
     """Logits over slots of who is seen at a pixel; softmax over slots gives visible weights."""
@@ -81,7 +85,7 @@ class SmallNet(nn.Module):
         self.config = config
         c0, c1, c2 = config.channels
         width, features = config.width, config.features
-        self.stem = nn.Conv2d(12, c0, 3, padding=1)
+        self.stem = nn.Conv2d(3 * config.stem**2 + config.cues, c0, 3, padding=1)
         self.down = nn.ModuleList(
             [_Down(c0, c1), _Down(c1, c2), nn.Sequential(nn.Conv2d(c2, width, 3, stride=2, padding=1))]
         )
@@ -100,17 +104,20 @@ class SmallNet(nn.Module):
 
     def forward(
         self,
-        picture_bchw_11: Float[Tensor, "b 3 H W"],
+        picture_bchw_11: Float[Tensor, "b c H W"],
         counts: Float[Tensor, " b"],
         slots: Bool[Tensor, "b L"],
     ) -> SmallOutput:
         """Decompose a batch of working pictures.
 
         `counts` is the number of layers asked for, ground included, or 0 for "find out"; `slots` marks the slots in
-        use of each picture, always from the first on. Sides must divide by 16.
+        use of each picture, always from the first on. The channels are RGB and the cues, those -1..1 too; sides
+        must divide by `config.multiple`.
         """
         config = self.config
-        detail = self.stem(F.pixel_unshuffle(picture_bchw_11, 2))
+        rgb, cues = picture_bchw_11[:, :3], picture_bchw_11[:, 3:]
+        blocks = F.pixel_unshuffle(rgb, config.stem)
+        detail = self.stem(torch.cat([blocks, F.avg_pool2d(cues, config.stem)], dim=1) if config.cues else blocks)
         scales = [detail]
         for down in self.down:
             scales.append(down(F.gelu(scales[-1])))
@@ -135,9 +142,8 @@ class SmallNet(nn.Module):
         scores = torch.einsum("blkf,bfhw->blkhw", vectors[..., :-1] * config.features**-0.5, features)
         scores = scores + vectors[..., -1][..., None, None]
         visible = scores[:, :, 0].masked_fill(~slots[..., None, None], -1e4)
-        small = F.interpolate(picture_bchw_11, scale_factor=0.5, mode="area")
-        rgb = scores[:, :, 2:] + small[:, None]
-        return SmallOutput(visible, scores[:, :, 1], rgb, readout[..., -2], readout[..., -1])
+        colours = scores[:, :, 2:] + F.avg_pool2d(rgb, config.stem)[:, None]
+        return SmallOutput(visible, scores[:, :, 1], colours, readout[..., -2], readout[..., -1])
 
     def _ropes(self, rows: int, columns: int, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Layer3D RoPE of the picture tokens (slot -1, centred rows and columns) and of the slot tokens (slot k)."""
@@ -150,6 +156,23 @@ class SmallNet(nn.Module):
         ids = torch.stack([slot, middle, middle], -1)
         axes = self.config.rope_axes
         return rope(picture, axes, 100.0), rope(ids, axes, 100.0)
+
+
+def finer(state: dict[str, Tensor], before: SmallConfig, after: SmallConfig) -> dict[str, Tensor]:
+    """Weights of a network with a finer stem, and with cues, that answers as the one before did to the same picture
+    twice as large: every block's weight is spread evenly over the pixels it is now made of, the cues' are zero.
+
+    Raises CheckpointError when the two differ in anything else than area, stem and cues.
+    """
+    if replace(before, area=after.area, stem=after.stem, cues=after.cues) != after or after.stem % before.stem:
+        raise CheckpointError(f"weights for {before} cannot become weights for {after}: only stem and cues may grow")
+    weight, times = state["stem.weight"], after.stem // before.stem
+    blocks, old = weight[:, : 3 * before.stem**2], weight[:, 3 * before.stem**2 :]
+    side = before.stem
+    spread = rearrange(blocks, "o (c y x) h w -> o c y x h w", c=3, y=side, x=side) / times**2
+    spread = repeat(spread, "o c y x h w -> o (c y p x q) h w", p=times, q=times)
+    fresh = weight.new_zeros(weight.shape[0], after.cues - before.cues, *weight.shape[2:])
+    return state | {"stem.weight": torch.cat([spread, old, fresh], dim=1)}
 
 
 class _Down(nn.Module):

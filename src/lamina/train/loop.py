@@ -31,6 +31,9 @@ from lamina.train.state import resume, save_state, set_random
 
 __all__ = ["Batches", "Objective", "OnStep", "Partable", "Run", "Validate", "train"]
 
+_AHEAD = 10
+"""Batches that a loader process draws ahead: more than a group of SceneBatches, so that steps never wait for one."""
+
 Objective = Callable[[Any, Any], tuple[Tensor, dict[str, float]]]
 """(network, batch) -> (loss, its parts by name). For several processes the loss is a mean over the batch's rows."""
 OnStep = Callable[[int, int, dict[str, float]], None]
@@ -186,6 +189,7 @@ class _Loop:
         loader: DataLoader[Any] = DataLoader(
             _Indexed(own), batch_size=None, sampler=range(self.start, self.config.steps),
             num_workers=self.config.data.workers, worker_init_fn=_leave_interrupts,
+            prefetch_factor=_AHEAD if self.config.data.workers else None,
         )  # fmt: skip
         return iter(loader)
 

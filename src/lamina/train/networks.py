@@ -11,7 +11,7 @@ from lamina.errors import CheckpointError
 from lamina.model import checkpoint
 from lamina.model.config import MMDiTConfig, VaeConfig, from_json, to_json
 from lamina.model.mmdit import MMDiT
-from lamina.model.small import SmallConfig, SmallNet
+from lamina.model.small import SmallConfig, SmallNet, finer
 from lamina.model.vae import Vae, init_from_rgb
 from lamina.train.autoencode import TrainedVae
 from lamina.train.config import LoraConfig, Network, TrainConfig
@@ -60,8 +60,8 @@ def start_from(path: Path, network: nn.Module, config: Network) -> None:
     """Give a network the EMA weights of a checkpoint of its kind.
 
     An RGBA-VAE may start from an RGB VAE: then alpha is not read yet and opaque everywhere (arXiv 2512.15603, 3.1). A
-    LoRA's network takes its additions. Raises CheckpointError when the checkpoint is of another kind or shape, or a
-    LoRA for other weights.
+    small network may start from one that sees less: a smaller picture, no cues. A LoRA's network takes its additions.
+    Raises CheckpointError when the checkpoint is of another kind or shape, or a LoRA for other weights.
     """
     kind = kind_of(config)
     saved, state = checkpoint.load(path, kind)
@@ -73,6 +73,8 @@ def start_from(path: Path, network: nn.Module, config: Network) -> None:
         state = init_from_rgb(rgb).state_dict()
     if isinstance(config, LoraConfig) and from_json(LoraConfig, saved).base != config.base:
         raise CheckpointError(f"{path} is a LoRA for other weights than those of SHA-256 {config.base[:12]}…")
+    if isinstance(config, SmallConfig):
+        state = finer(state, from_json(SmallConfig, saved), config)
     own = {name: tuple(value.shape) for name, value in trained(network).items()}
     checkpoint.require_shapes(state, own, f"the {kind} to train")
     network.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)

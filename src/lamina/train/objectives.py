@@ -108,7 +108,7 @@ def _losses(
     pairs[:, 0] = 0
     order = (F.softplus(-nearer) * pairs).sum() / pairs.sum().clamp_min(1)
 
-    loss = cross + dice + cover + tint + 0.3 * presence + 0.2 * order
+    loss = cross + dice + 0.5 * cover + 0.3 * tint + 0.3 * presence + 0.2 * order
     parts = {
         "loss": loss,
         "cross": cross,

@@ -91,7 +91,7 @@ def small_sheet(batch: Batch) -> Sheet:
             held = [slot for slot, used in enumerate(slots) if used and (not slot or output.presence[index, slot] > 0)]
             held = held[:1] + sorted(held[1:], key=lambda slot: float(output.depth[index, slot]))
             layers = _pictures((rgba[index, held] * 255).round().to(torch.uint8))
-            row: list[Cell] = [("input", _pictures(batch.picture[index]))]
+            row: list[Cell] = [("input", _pictures(batch.picture[index, :3]))]
             row += [(f"slot {slot}", layer) for slot, layer in zip(held, layers, strict=True)]
             rows.append([*row, ("composite", flatten(layers))])
         return draw(rows)
