@@ -67,7 +67,7 @@ def small(
     return Run(
         config=config,
         objective=small_objective,
-        data=SceneBatches(source, batch_size, config.data.sizes, seed, refused=refused, twins=True, **seen),
+        data=SceneBatches(source, batch_size, config.data.sizes, seed, refused=refused, twins=3, **seen),
         validate=lambda net: small_validation(net, check),
         sheet=small_sheet(check[0]._replace(**{name: value[:8] for name, value in check[0]._asdict().items()})),
     )

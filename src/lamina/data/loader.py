@@ -71,8 +71,8 @@ class SceneBatches(Dataset[Batch]):
     """The picture is this many times larger than the layers."""
     cues: bool = False
     """Whether the picture has the cues beside RGB."""
-    twins: bool = False
-    """Whether every sample comes twice: as it is, and mirrored with other colours. Drawing takes half the time."""
+    twins: int = 0
+    """How often every sample comes again, mirrored or not, with other colours: drawing takes less time."""
     _held: dict[int, list[Batch]] = field(default_factory=dict[int, list[Batch]], repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class SceneBatches(Dataset[Batch]):
         while len(rows) < count:
             sample = self._sample(int(rng.integers(2**62)), size)
             rows.append(self._row(rng, sample, size))
-            if self.twins and len(rows) < count:
+            for _ in range(min(self.twins, count - len(rows))):
                 rows.append(self._row(rng, _twin(rng, sample), size))
         rows.sort(key=lambda row: len(row.slots))
         split = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
@@ -142,11 +142,12 @@ def _shrunk(rgba: UInt8[np.ndarray, "h w 4"], size: tuple[int, int]) -> UInt8[np
 
 
 def _twin(rng: np.random.Generator, sample: Sample) -> Sample:
-    """The sample mirrored, its colour channels in another order, some of them as negatives: its truth stays true."""
+    """The sample mirrored or not, its colour channels in another order, some as negatives: its truth stays true."""
     order, negative = rng.permutation(3), (rng.random(3) < 0.25) * np.uint8(255)
-    mirrored = sample.layers[:, :, ::-1]
-    layers = np.concatenate([mirrored[..., order] ^ negative, mirrored[..., 3:]], axis=-1)
-    return replace(sample, composite=sample.composite[:, ::-1][..., order] ^ negative, layers=layers)
+    turned = slice(None, None, -1 if rng.random() < 0.5 else 1)
+    layers = sample.layers[:, :, turned]
+    layers = np.concatenate([layers[..., order] ^ negative, layers[..., 3:]], axis=-1)
+    return replace(sample, composite=sample.composite[:, turned][..., order] ^ negative, layers=layers)
 
 
 def batches(data: SceneBatches, start: int, stop: int, *, workers: int = 1) -> Iterator[Batch]:

@@ -91,7 +91,7 @@ def _varied(
         if len(stay) < len(layers):
             layers, kinds = layers[stay], [kinds[i] for i in stay]
             composite = flatten(layers)[..., :3]
-    if rng.random() < 0.5:
+    if len(layers) > 1 and rng.random() < 0.5:
         there = (layers[1:, ::2, ::2, 3] > _TOUCH).reshape(len(layers) - 1, -1).astype(np.float32)
         groups = [[1 + i for i in group] for group in peel(there @ there.T > 0)]
         layers = np.stack([layers[0], *(flatten(layers[group]) for group in groups)])
