@@ -7,6 +7,7 @@ import subprocess
 import tracemalloc
 import zipfile
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -297,16 +298,28 @@ def test_member_that_unpacks_beyond_the_limit_is_refused(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def krita(require_program, tmp_path_factory):
+def display(require_program) -> Iterator[str]:
+    """An X server of this worker's own; it takes the first free number itself and tells it once it answers."""
+    command = [require_program("Xvfb"), "-displayfd", "1", "-ac", "-nolisten", "tcp", "-screen", "0", "1280x1024x24"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert server.stdout is not None
+            number = server.stdout.readline().decode().strip()
+            assert number, f"Xvfb ended with {server.wait(60)}"
+            yield f":{number}"
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="session")
+def krita(require_program, display, tmp_path_factory):
     home = tmp_path_factory.mktemp("krita")
-    # workers that look for a free display at the same moment would take the same one
-    display = 99 + 50 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    command = [require_program("xvfb-run"), "-a", "-n", str(display), require_program("krita")]
+    program = require_program("krita")
 
     def convert(source: Path, target: Path) -> Path:
-        environment = os.environ | {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "LC_ALL": "C.UTF-8"}
-        run = [*command, "--export", "--export-filename", str(target), str(source)]
-        done = subprocess.run(run, env=environment, capture_output=True, timeout=600)
+        environment = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "LC_ALL": "C.UTF-8", "DISPLAY": display}
+        run = [program, "--export", "--export-filename", str(target), str(source)]
+        done = subprocess.run(run, env=os.environ | environment, capture_output=True, timeout=600)
         assert target.is_file(), done.stderr.decode()
         return target
 
