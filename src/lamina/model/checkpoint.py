@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -23,6 +23,14 @@ __all__ = ["Header", "fill", "load", "read_header", "require_shapes", "save"]
 
 _NAMED = 5
 """Tensors that a message names before it only counts."""
+
+
+@runtime_checkable
+class _Shaped(Protocol):
+    """A tensor, or what stands for one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 class Header(NamedTuple):
@@ -94,7 +102,7 @@ def fill(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     network.load_state_dict(dict(state))
 
 
-def require_shapes(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
+def require_shapes(state: Mapping[str, _Shaped], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
     """Raise CheckpointError naming tensors missing, unknown or of another shape."""
     got = {name: tuple(tensor.shape) for name, tensor in state.items()}
     both = sorted(set(got) & set(expected))

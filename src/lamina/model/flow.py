@@ -7,15 +7,17 @@ logit-normal timesteps from arXiv 2403.03206, section 3.1.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from lamina.errors import InputError
 
 __all__ = [
+    "Schedule",
     "draw_timesteps",
     "guide",
     "interpolate",
@@ -26,6 +28,35 @@ __all__ = [
     "velocity",
     "velocity_from_data",
 ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """The schedule of a released scheduler config."""
+
+    kind: Literal["linear", "exponential"] = "linear"
+    """How the shift warps t: "linear" by the shift itself (the release's), "exponential" by e^shift (Qwen-Image's)."""
+    terminal: float | None = None
+    """The last timestep before 0, if the schedule is stretched to end there."""
+
+    def timesteps(self, steps: int, tokens: int) -> Float[Tensor, " k"]:
+        """The steps + 1 timesteps from 1 to 0 for a picture of so many tokens a slot.
+
+        In float32 and in the published order of operations, so that timesteps rounded to bfloat16 are the same.
+        Raises InputError without a step.
+        """
+        if steps < 1:
+            raise InputError(f"{steps} sampling steps; expected 1 or more")
+        shift = shift_for(tokens)
+        warp = torch.tensor(
+            shift if self.kind == "linear" else math.exp(shift)
+        )  # a tensor: it is divided, not inverted
+        even = torch.linspace(1, 0, steps + 1, dtype=torch.float64)[:-1].float()
+        t = warp / (warp + (1 / even - 1))
+        if self.terminal is not None and steps > 1:
+            done = 1 - t
+            t = 1 - done / (done[-1] / (1 - self.terminal))
+        return torch.cat([t, t.new_zeros(1)])
 
 
 def interpolate(
@@ -80,8 +111,8 @@ def guide(
     guided = unconditional + guidance * (conditional - unconditional)
     if not rescale:
         return guided
-    length = conditional.square().sum(dim=-1, keepdim=True).sqrt()
-    return F.normalize(guided, dim=-1) * length
+    wanted, own = _length(conditional), _length(guided)
+    return guided * (wanted / own.clamp_min(1e-12))
 
 
 def sample(
@@ -107,3 +138,7 @@ def sample(
 
 def _broadcast(t: Tensor, like: Tensor) -> Tensor:
     return t.to(like).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _length(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # pyright: ignore

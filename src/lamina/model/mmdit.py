@@ -7,6 +7,8 @@ loads as it is.
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,15 +20,35 @@ from lamina.errors import InputError
 from lamina.model.config import MMDiTConfig
 from lamina.model.tokens import CONDITION, apply_rope, grid_ids, rope, text_ids
 
-__all__ = ["DualStreamBlock", "MMDiT"]
+__all__ = ["DualStreamBlock", "MMDiT", "Places", "Shifts"]
 
 _EPS = 1e-6
 
 
-class MMDiT(nn.Module):
-    """The network; one set of weights serves any number of layers."""
+class Shifts(NamedTuple):
+    """What a block's two modulations say at one timestep: shift, scale, gate of the attention, then of the MLP."""
 
-    def __init__(self, config: MMDiTConfig) -> None:
+    img: Float[Tensor, "b sixd"]
+    txt: Float[Tensor, "b sixd"]
+
+
+class Places(NamedTuple):
+    """Where tokens are and which may be attended to: the same at every timestep."""
+
+    visual_rope: Float[Tensor, "s k 2"]
+    context_rope: Float[Tensor, "b 1 t k 2"]
+    text_mask: Bool[Tensor, "b t"] | None
+    visual_mask: Bool[Tensor, "b s"] | None
+
+
+class MMDiT(nn.Module):
+    """The network; one set of weights serves any number of layers.
+
+    `tabled=True` leaves out the blocks' modulations, a third of all weights: `lamina.model.denoise` runs such a network
+    with a table of what they say.
+    """
+
+    def __init__(self, config: MMDiTConfig, *, tabled: bool = False) -> None:
         super().__init__()
         self.config = config
         width = config.width
@@ -36,7 +58,10 @@ class MMDiT(nn.Module):
         self.time_text_embed = _TimeEmbedding(width)
         # Nothing reads the context after the last block, so its way out is not computed there.
         self.transformer_blocks = nn.ModuleList(
-            [DualStreamBlock(width, config.heads, context_out=i + 1 < config.depth) for i in range(config.depth)]
+            [
+                DualStreamBlock(width, config.heads, context_out=i + 1 < config.depth, tabled=tabled)
+                for i in range(config.depth)
+            ]
         )
         self.norm_out = _FinalNorm(width)
         self.proj_out = nn.Linear(width, config.token_width)
@@ -60,10 +85,41 @@ class MMDiT(nn.Module):
         pictures of different layer counts, nothing attends to them, and what comes back for them means nothing.
         Raises InputError when the grid is not that of the tokens.
         """
-        count, per_slot, device = slots.shape[1], slots.shape[2], slots.device
+        count, per_slot = slots.shape[1], slots.shape[2]
         if grid[0] * grid[1] != per_slot:
             raise InputError(f"a grid of {grid[0]}x{grid[1]} has {grid[0] * grid[1]} tokens, got {per_slot} per slot")
-        order = list(range(count)) + ([] if condition is None else [CONDITION])
+        places = self.places(count, condition is not None, text, grid, text_mask, present)
+
+        sequence = rearrange(slots, "b n s c -> b (n s) c")
+        if condition is not None:
+            sequence = torch.cat([sequence, condition], dim=1)
+        visual, context = self.img_in(sequence), self.txt_in(self.txt_norm(text))
+        modulation = self.time_text_embed(timestep, rgb)
+        for block in self.transformer_blocks:
+            visual, context = block(
+                visual,
+                context,
+                places.visual_rope,
+                places.context_rope,
+                modulation,
+                places.text_mask,
+                places.visual_mask,
+            )
+        velocity = self.proj_out(self.norm_out(visual[:, : count * per_slot], modulation))
+        return rearrange(velocity, "b (n s) c -> b n s c", n=count)
+
+    def places(
+        self,
+        count: int,
+        conditioned: bool,
+        text: Float[Tensor, "b t e"],
+        grid: tuple[int, int],
+        text_mask: Bool[Tensor, "b t"] | None = None,
+        present: Bool[Tensor, "b n"] | None = None,
+    ) -> Places:
+        """The positions of `count` slots, of the condition if there is one, and of the text; see `forward`."""
+        device, per_slot = text.device, grid[0] * grid[1]
+        order = list(range(count)) + ([CONDITION] if conditioned else [])
         axes, theta = self.config.rope_axes, self.config.theta
         visual_rope = rope(grid_ids(torch.tensor(order, device=device), grid), axes, theta)
         # The text starts past the slots that a picture has, not past those that it was padded to.
@@ -74,16 +130,7 @@ class MMDiT(nn.Module):
         if present is not None:
             padded = F.pad(present, (0, len(order) - count), value=True)
             visual_mask = padded.repeat_interleave(per_slot, dim=1)
-
-        sequence = rearrange(slots, "b n s c -> b (n s) c")
-        if condition is not None:
-            sequence = torch.cat([sequence, condition], dim=1)
-        visual, context = self.img_in(sequence), self.txt_in(self.txt_norm(text))
-        modulation = self.time_text_embed(timestep, rgb)
-        for block in self.transformer_blocks:
-            visual, context = block(visual, context, visual_rope, text_rope, modulation, text_mask, visual_mask)
-        velocity = self.proj_out(self.norm_out(visual[:, : count * per_slot], modulation))
-        return rearrange(velocity, "b (n s) c -> b n s c", n=count)
+        return Places(visual_rope, text_rope, text_mask, visual_mask)
 
 
 class DualStreamBlock(nn.Module):
@@ -91,17 +138,24 @@ class DualStreamBlock(nn.Module):
 
     `modulated`: norms have no weights of their own but are shifted, scaled and gated by the time embedding; else plain
     norms and residuals, for networks of one step. `context_out=False` is for a block after which nothing reads the
-    context: it comes back as it was, at no cost. The parameters are the same either way.
+    context: it comes back as it was, at no cost. The parameters are the same either way. `tabled`: without the
+    modulations' own weights; what they say is given as Shifts.
     """
 
     def __init__(
-        self, width: int, heads: int, *, mlp_ratio: int = 4, modulated: bool = True, context_out: bool = True
+        self,
+        width: int,
+        heads: int,
+        *,
+        mlp_ratio: int = 4,
+        modulated: bool = True,
+        context_out: bool = True,
+        tabled: bool = False,
     ) -> None:
         super().__init__()
         self.context_out = context_out
-        # Each is called once a forward with the time embedding, so a table of its values may take its place.
-        self.img_mod = _modulation(width) if modulated else None
-        self.txt_mod = _modulation(width) if modulated else None
+        self.img_mod = _modulation(width) if modulated and not tabled else None
+        self.txt_mod = _modulation(width) if modulated and not tabled else None
         self.img_norm1 = nn.LayerNorm(width, eps=_EPS, elementwise_affine=not modulated)
         self.img_norm2 = nn.LayerNorm(width, eps=_EPS, elementwise_affine=not modulated)
         self.txt_norm1 = nn.LayerNorm(width, eps=_EPS, elementwise_affine=not modulated)
@@ -116,17 +170,18 @@ class DualStreamBlock(nn.Module):
         context: Float[Tensor, "b t d"],
         visual_rope: Float[Tensor, "s k 2"],
         context_rope: Float[Tensor, "*n t k 2"],
-        modulation: Float[Tensor, "b d"] | None = None,
+        modulation: Float[Tensor, "b d"] | Shifts | None = None,
         context_mask: Bool[Tensor, "b t"] | None = None,
         visual_mask: Bool[Tensor, "b s"] | None = None,
     ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b t d"]]:
         """Both streams after attention and MLP.
 
-        `modulation` is the time embedding, for a modulated block only; `context_mask` and `visual_mask` are true on
-        tokens that may be attended to. A rope of a picture's own, "b 1 t k 2", turns every picture differently.
+        `modulation` is the time embedding, or what the modulations say of it, for a modulated block only;
+        `context_mask` and `visual_mask` are true on tokens that may be attended to. A rope of a picture's own,
+        "b 1 t k 2", turns every picture differently.
         """
-        img = _six(self.img_mod, modulation)
-        txt = _six(self.txt_mod, modulation)
+        said = modulation if isinstance(modulation, Shifts) else self.shifts(modulation)
+        img, txt = (_six(stream) for stream in (said or (None, None)))
         seen, read = self.attn(
             _shifted(self.img_norm1(visual), img[:2]),
             _shifted(self.txt_norm1(context), txt[:2]),
@@ -143,6 +198,12 @@ class DualStreamBlock(nn.Module):
         context = context + _gated(self.txt_mlp(_shifted(self.txt_norm2(context), txt[3:5])), txt[5])
         return visual, context
 
+    def shifts(self, modulation: Float[Tensor, "b d"] | None) -> Shifts | None:
+        """What the modulations say of a time embedding; None for a block that is not modulated."""
+        if self.img_mod is None or self.txt_mod is None or modulation is None:
+            return None
+        return Shifts(self.img_mod(modulation), self.txt_mod(modulation))
+
 
 class _JointAttention(nn.Module):
     """Attention over [context, visual], each with its own projections; queries and keys are RMS-normed per head."""
@@ -154,6 +215,8 @@ class _JointAttention(nn.Module):
         self.add_q_proj, self.add_k_proj, self.add_v_proj = (nn.Linear(width, width) for _ in range(3))
         self.norm_q, self.norm_k = (nn.RMSNorm(width // heads, eps=_EPS) for _ in range(2))
         self.norm_added_q, self.norm_added_k = (nn.RMSNorm(width // heads, eps=_EPS) for _ in range(2))
+        self.gather: Callable[[Tensor], Tensor] | None = None
+        """Brings the visual keys and values, "b heads s e", of all processes together where each has a part of them."""
         self.to_out = nn.Sequential(nn.Linear(width, width))
         self.to_add_out = nn.Linear(width, width)
 
@@ -169,8 +232,11 @@ class _JointAttention(nn.Module):
         """What each stream reads; None for a context that asks nothing."""
         query = apply_rope(self.norm_q(self._split(self.to_q(visual))), visual_rope)
         key = apply_rope(self.norm_k(self._split(self.to_k(visual))), visual_rope)
+        seen = self._split(self.to_v(visual))
+        if self.gather is not None:
+            key, seen = self.gather(key), self.gather(seen)
         context_key = apply_rope(self.norm_added_k(self._split(self.add_k_proj(context))), context_rope)
-        value = torch.cat([self._split(self.add_v_proj(context)), self._split(self.to_v(visual))], dim=2)
+        value = torch.cat([self._split(self.add_v_proj(context)), seen], dim=2)
         key = torch.cat([context_key, key], dim=2)
         if context_out:
             asked = apply_rope(self.norm_added_q(self._split(self.add_q_proj(context))), context_rope)
@@ -215,7 +281,7 @@ class _FinalNorm(nn.Module):
         self.linear = nn.Linear(width, 2 * width)
         self.norm = nn.LayerNorm(width, eps=_EPS, elementwise_affine=False)
 
-    def forward(self, x: Float[Tensor, "b s d"], modulation: Float[Tensor, "b d"]) -> Float[Tensor, "b s d"]:
+    def forward(self, x: Float[Tensor, "b s d"], modulation: Float[Tensor, "#b d"]) -> Float[Tensor, "b s d"]:
         scale, shift = self.linear(F.silu(modulation))[:, None].chunk(2, dim=-1)
         return _shifted(self.norm(x), (shift, scale))
 
@@ -247,11 +313,9 @@ def _joint_mask(
     return torch.cat(masks, dim=1)[:, None, None]
 
 
-def _six(module: nn.Module | None, modulation: Tensor | None) -> tuple[Tensor | None, ...]:
+def _six(said: Tensor | None) -> tuple[Tensor | None, ...]:
     """Shift, scale, gate of the attention, then of the MLP."""
-    if module is None:
-        return (None,) * 6
-    return module(modulation)[:, None].chunk(6, dim=-1)
+    return (None,) * 6 if said is None else said[:, None].chunk(6, dim=-1)
 
 
 def _shifted(x: Tensor, by: tuple[Tensor | None, ...]) -> Tensor:

@@ -1,0 +1,135 @@
+"""The transformer's blocks one after the other on a device that need not hold them all.
+
+`Resident` keeps them all; `Streamed` keeps the first few and brings the others in turn, one ahead of the one at work:
+on a copy stream from pinned memory where there is CUDA, by a thread elsewhere. Both give the same blocks. Knows modules
+and devices, no network.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from copy import deepcopy
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Blocks", "Resident", "Streamed", "plain_parts"]
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+
+@runtime_checkable
+class Blocks(Protocol):
+    """Blocks in order, each on the device while it is given out."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[nn.Module]: ...
+
+    def rest(self) -> None:
+        """Give up what is on its way: nobody will ask for a while."""
+        ...
+
+
+class Resident:
+    """All blocks on the device."""
+
+    def __init__(self, blocks: Sequence[nn.Module], device: torch.device) -> None:
+        self._blocks = [block.to(device) for block in blocks]
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self._blocks)
+
+    def rest(self) -> None:
+        """Nothing is on its way."""
+
+
+class Streamed:
+    """The first `resident` blocks on the device, the others in host memory; one of these is always on its way.
+
+    Two of the streamed blocks are on the device at a time. The order is always the same, so after the last block the
+    first streamed one is on its way already. For CUDA the streamed blocks are copied to pinned host memory, from where
+    it fetches them while it computes; for other devices they stay where they are, in mapped files for example.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], device: torch.device, *, resident: int = 0) -> None:
+        self.device, self.resident = device, min(resident, len(blocks))
+        self._fixed = [block.to(device) for block in blocks[: self.resident]]
+        self._hosts = [_host_state(block, pin=device.type == "cuda") for block in blocks[self.resident :]]
+        self._shell = _shell(blocks[-1])
+        self._cuda: Any = torch.cuda if device.type == "cuda" else None
+        self._stream = self._cuda.Stream(device) if self._cuda else None
+        self._mover = ThreadPoolExecutor(1, thread_name_prefix="blocks")
+        self._coming: dict[int, Future[tuple[nn.Module, Any]]] = {}
+        self._outs = [bool(getattr(block, "context_out", True)) for block in blocks[self.resident :]]
+
+    def __len__(self) -> int:
+        return len(self._fixed) + len(self._hosts)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        count = len(self._hosts)
+        self._send(0)
+        yield from self._fixed
+        for number in range(count):
+            self._send(number + 1)
+            yield self._arrived(number)
+        self._send(0)
+
+    def rest(self) -> None:
+        """Give up what is on its way."""
+        for future in self._coming.values():
+            future.cancel()
+        self._coming.clear()
+
+    def _send(self, number: int) -> None:
+        if number < len(self._hosts) and number not in self._coming:
+            self._coming[number] = self._mover.submit(self._bring, number)
+
+    def _bring(self, number: int) -> tuple[nn.Module, Any]:
+        with self._cuda.stream(self._stream) if self._cuda else nullcontext():
+            there = {name: tensor.to(self.device, non_blocking=True) for name, tensor in self._hosts[number].items()}
+            event = self._cuda.Event() if self._cuda else None
+            if event is not None:
+                event.record(self._stream)
+        block = deepcopy(self._shell)
+        block.load_state_dict(there, assign=True)
+        block.requires_grad_(False)
+        if hasattr(block, "context_out"):
+            block.context_out = self._outs[number]  # pyright: ignore[reportArgumentType]
+        return block, event
+
+    def _arrived(self, number: int) -> nn.Module:
+        block, event = self._coming.pop(number).result()
+        if event is not None:
+            now = self._cuda.current_stream(self.device)
+            now.wait_event(event)
+            for tensor in block.state_dict().values():
+                for part in plain_parts(tensor):
+                    part.record_stream(now)  # its memory is not reused before the work in line here is done
+        return block
+
+
+def plain_parts(tensor: Any) -> list[Tensor]:
+    """The tensors that a quantized one is made of; of a plain one itself."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return [tensor]
+    return [part for name in tensor.__tensor_flatten__()[0] for part in plain_parts(getattr(tensor, name))]
+
+
+def _shell(block: nn.Module) -> nn.Module:
+    """The same module without numbers; those of the module itself are not copied on the way."""
+    meta = torch.device("meta")
+    empty = {
+        id(p): nn.Parameter(torch.empty(p.shape, dtype=p.dtype, device=meta), requires_grad=False)
+        for p in block.parameters()
+    }
+    return deepcopy(block, dict(empty)).eval()
+
+
+def _host_state(block: nn.Module, *, pin: bool) -> dict[str, Tensor]:
+    state = {name: tensor.detach() for name, tensor in block.state_dict().items()}
+    return {name: tensor.pin_memory() if pin and type(tensor) is Tensor else tensor for name, tensor in state.items()}

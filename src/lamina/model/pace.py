@@ -1,0 +1,80 @@
+"""How much work a sampling run does: all of it, or less at the price of other layers than the exact ones.
+
+Guidance only in an interval of timesteps (arXiv 2404.07724); steps whose first block moves little take the further
+blocks' part from the step before. What this does to quality is unmeasured on the released weights. Knows tensors only.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from lamina.model.plans import Preset
+
+__all__ = ["PACES", "Memo", "Pace", "memos"]
+
+_LENIENT = 3
+"""Steps in a row that may be taken over at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """What is left out."""
+
+    steps: int = 50
+    """Sampling steps where none are asked for."""
+    guided: tuple[float, float] = (0.0, 1.0)
+    """Timesteps between which guidance is computed; outside, the prompt alone is followed."""
+    reuse: float = 0.0
+    """Relative change of the first block's work up to which the further blocks' is taken over; 0 never."""
+    compiled: bool = False
+    """Whether blocks are compiled where there is CUDA: one region, compiled once."""
+
+    def guides_at(self, t: float) -> bool:
+        """Whether guidance is computed at this timestep."""
+        return self.guided[0] <= t <= self.guided[1]
+
+
+PACES: dict[Preset, Pace] = {
+    "exact": Pace(),
+    "balanced": Pace(reuse=0.06, compiled=True),
+    "fast": Pace(steps=20, guided=(0.2, 0.95), reuse=0.12, compiled=True),
+}
+
+
+@dataclass(kw_only=True, slots=True)
+class Memo:
+    """What one prompt's further blocks did when they last ran."""
+
+    reuse: float
+    taken: int = 0
+    """Steps taken over since the further blocks ran."""
+    skipped: int = 0
+    """Steps taken over in all."""
+    _first: Tensor | None = field(default=None)
+    _rest: tuple[Tensor, Tensor] | None = field(default=None)
+
+    def may_skip(self, before: Tensor, after: Tensor) -> bool:
+        """Whether the further blocks may be left out, told from what the first did to the visual stream."""
+        known = self._first
+        if known is None or self._rest is None or self.taken >= _LENIENT:
+            return False
+        change = (after - before - known).abs().mean() / known.abs().mean().clamp_min(1e-12)
+        return bool(change < self.reuse)
+
+    def take_over(self, visual: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """What the further blocks would give, as they did it last."""
+        assert self._rest is not None
+        self.taken += 1
+        self.skipped += 1
+        return visual + self._rest[0], context + self._rest[1]
+
+    def learn(self, before: Tensor, after: tuple[Tensor, Tensor], final: tuple[Tensor, Tensor]) -> None:
+        """Keep what the first block (`after` - `before`) and the further ones (`final` - `after`) did."""
+        self.taken = 0
+        self._first = after[0] - before
+        self._rest = final[0] - after[0], final[1] - after[1]
+
+
+def memos(pace: Pace, count: int) -> list[Memo] | None:
+    """One for every prompt; None where nothing is taken over."""
+    return [Memo(reuse=pace.reuse) for _ in range(count)] if pace.reuse > 0 else None

@@ -1,0 +1,89 @@
+"""LoRA files of several namings, merged as weights are read."""
+
+from pathlib import Path
+
+import pytest
+import tiny_released as tiny
+import torch
+from safetensors.torch import save_file
+
+from lamina.errors import CheckpointError
+from lamina.model.adapters import with_lora
+from lamina.model.weights import plain
+
+LAYERS = ("transformer_blocks.0.attn.to_q", "transformer_blocks.1.img_mod.1", "transformer_blocks.2.img_mlp.net.2",
+          "transformer_blocks.2.attn.to_out.0")  # fmt: skip
+NAMINGS = {
+    "diffusers": ("transformer.{}.lora_A.weight", "transformer.{}.lora_B.weight"),
+    "peft": ("base_model.model.{}.lora_A.weight", "base_model.model.{}.lora_B.weight"),
+    "diffsynth": ("{}.lora_A.default.weight", "{}.lora_B.default.weight"),
+    "diffsynth-pipe": ("pipe.dit.{}.lora_A.default.weight", "pipe.dit.{}.lora_B.default.weight"),
+    "comfy": ("diffusion_model.{}.lora_down.weight", "diffusion_model.{}.lora_up.weight"),
+    "kohya": ("lora_unet_{}.lora_down.weight", "lora_unet_{}.lora_up.weight"),
+}
+
+
+def _additions() -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    state, generator = tiny.networks()[0].state_dict(), torch.Generator().manual_seed(1)
+    found: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    for layer in LAYERS:
+        out, inside = state[f"{layer}.weight"].shape
+        found[layer] = torch.randn(4, inside, generator=generator), torch.randn(out, 4, generator=generator)
+    return found
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+@pytest.mark.parametrize("alpha", [None, 2.0])
+def test_additions_are_merged_whatever_they_are_called(naming: str, alpha: float | None, tmp_path: Path) -> None:
+    down_name, up_name = NAMINGS[naming]
+    stored: dict[str, torch.Tensor] = {}
+    for layer, (down, up) in _additions().items():
+        called = layer.replace(".", "_") if naming == "kohya" else layer
+        stored |= {down_name.format(called): down, up_name.format(called): up}
+        if alpha is not None:
+            stored[down_name.format(called).split(".lora_")[0] + ".alpha"] = torch.tensor(alpha)
+    save_file(stored, tmp_path / "lora.safetensors")
+    state = tiny.networks()[0].state_dict()
+    merged = with_lora(plain(state), tmp_path / "lora.safetensors", strength=0.5)
+    assert merged.keys() == state.keys()
+    scale = 0.5 if alpha is None else 0.5 * alpha / 4
+    for name, tensor in state.items():
+        layer = name.removesuffix(".weight")
+        expected = tensor
+        if layer in LAYERS and name.endswith(".weight"):
+            down, up = _additions()[layer]
+            expected = tensor + scale * up @ down
+        torch.testing.assert_close(merged[name].read(), expected)
+
+
+def test_nothing_is_read_before_it_is_needed(tmp_path: Path) -> None:
+    save_file({f"{LAYERS[0]}.lora_A.weight": torch.zeros(2, 64), f"{LAYERS[0]}.lora_B.weight": torch.zeros(64, 2)},
+              tmp_path / "lora.safetensors")  # fmt: skip
+    reads: list[str] = []
+    weights = {
+        name: lazy._replace(read=lambda name=name: reads.append(name) or torch.zeros(1))
+        for name, lazy in plain(tiny.networks()[0].state_dict()).items()
+    }
+    with_lora(weights, tmp_path / "lora.safetensors")
+    assert reads == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        (
+            {"single_blocks.0.lora_A.weight": (2, 64)},
+            "1 names that are no LoRA of this network: single_blocks.0.lora_A",
+        ),
+        ({f"{LAYERS[0]}.lora_A.weight": (2, 64)}, "only half of the additions to transformer_blocks.0.attn.to_q"),
+        (
+            {f"{LAYERS[0]}.lora_A.weight": (2, 32), f"{LAYERS[0]}.lora_B.weight": (64, 2)},
+            r"the addition to transformer_blocks.0.attn.to_q is \(64, 2\) by \(2, 32\), the layer \(64, 64\)",
+        ),
+        ({}, "holds no LoRA"),
+    ],
+)
+def test_a_lora_for_something_else_is_refused(stored: dict[str, tuple[int, int]], message: str, tmp_path: Path) -> None:
+    save_file({name: torch.zeros(shape) for name, shape in stored.items()}, tmp_path / "lora.safetensors")
+    with pytest.raises(CheckpointError, match=message):
+        with_lora(plain(tiny.networks()[0].state_dict()), tmp_path / "lora.safetensors")
