@@ -351,7 +351,10 @@ def test_models_tells_which_options_a_checkpoint_uses(
     checkpoint.save(weights, {"a": torch.zeros(2)}, DecomposeOptions(), kind="small", extra={"steps_trained": "7"})
     monkeypatch.setattr(decomposer, "embedded", lambda: weights)
     assert run("models") == 0
-    assert "uses --layers, --max-layers, --seed; ignores --prompt, --steps, --guidance" in capsys.readouterr().out
+    assert (
+        "uses --layers, --max-layers, --detail, --box, --point, --seed; ignores --prompt, --steps, --guidance"
+        in capsys.readouterr().out
+    )
     assert run("models", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["name"], facts["steps_trained"]) == ("small", "7")

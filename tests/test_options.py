@@ -28,11 +28,27 @@ def test_the_defaults_are_valid_and_frozen() -> None:
         ({"guidance": float("nan")}, "guidance nan is outside"),
         ({"seed": -1}, "seed -1 is outside"),
         ({"prompt": 7}, "prompt is int, expected text"),
+        ({"detail": "finest"}, "detail is 'finest', expected one of coarse, normal, fine"),
+        ({"box": ((60, 5, 20, 9),)}, "box 60,5,20,9 is reversed.*as in 20,5,60,9"),
+        ({"box": ((5, 5, 5, 9),)}, "box 5,5,5,9 is empty"),
+        ({"box": "1,2,3"}, "box '1,2,3' is not left,top,right,bottom in whole pixels"),
+        ({"box": "1,2,3,many"}, "is not left,top,right,bottom"),
+        ({"box": 7}, "box is 7, expected left,top,right,bottom or a list of these"),
+        ({"point": ((1, 2.5),)}, "point .* is not x,y in whole pixels"),
+        ({"layers": 2, "box": ((0, 0, 9, 9),) * 2}, "layers 2 cannot hold 2 boxes and points .* at least 3"),
+        ({"max_layers": 3, "point": ((0, 0),) * 3}, "max_layers 3 cannot hold 3"),
+        ({"layers": 20, "box": ((0, 0, 9, 9),) * 20}, "20 boxes and points are given, expected at most 19"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_what_was_got_and_expected(values: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         DecomposeOptions(**values)
+
+
+@pytest.mark.parametrize("form", ["1,2,30,40", (1, 2, 30, 40), [[1, 2, 30, 40]], ["1,2,30,40"], ((1, 2, 30, 40),)])
+def test_boxes_come_in_every_form_and_end_as_one(form: object) -> None:
+    assert DecomposeOptions(box=form).box == ((1, 2, 30, 40),)  # type: ignore[arg-type]
+    assert DecomposeOptions(point=[[3, 4], "5,6"]).point == ((3, 4), (5, 6))  # type: ignore[arg-type]
 
 
 def test_every_field_has_help() -> None:

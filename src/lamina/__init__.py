@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lamina.decompose import decompose
+    from lamina.decompose import decompose, split
     from lamina.decompose.decomposer import Decomposer
     from lamina.document import edits
     from lamina.document.apply import apply
@@ -38,6 +38,7 @@ __all__ = [
     "decompose",
     "edits",
     "read",
+    "split",
     "write",
 ]
 
@@ -56,6 +57,7 @@ _HOMES = {
     "Text": "document.layer",
     "apply": "document.apply",
     "read": "formats",
+    "split": "decompose",
     "write": "formats",
 }
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.decompose.edges import clean_parts, far_parts, find_borders, upper_share
+from lamina.decompose.edges import clean_parts, far_parts, find_borders, reach_strands, upper_share
 
 
 def halves():
@@ -24,9 +24,10 @@ def test_a_single_label_has_no_border():
     assert (np.abs(borders.depth) > 1000).all()
 
 
-def shares(here, lower, upper, depth, variance=0.0):
+def shares(here, lower, upper, depth, variance=0.0, reach=3.0):
     rows = [np.array([[*colour, variance]], np.float32) for colour in (lower, upper)]
-    return float(upper_share(np.array([here], np.float32), *rows, np.array([depth], np.float32))[0])
+    places = (np.array([value], np.float32) for value in (depth, reach))
+    return float(upper_share(np.array([here], np.float32), *rows, *places)[0])
 
 
 def test_a_mixed_colour_gives_its_share_whatever_the_labels_say():
@@ -40,6 +41,19 @@ def test_labels_decide_where_colours_are_alike_or_restless_or_far_from_a_border(
     assert shares((100, 100, 100), (100, 100, 100), (102, 100, 100), 1.5) > 0.9
     assert shares((0, 0, 0), (0, 0, 0), (60, 60, 60), 1.5, variance=5000.0) > 0.75
     assert shares((0, 0, 0), (0, 0, 0), (255, 255, 255), 5.0) == 1
+    assert shares((0, 0, 0), (0, 0, 0), (255, 255, 255), 5.0, reach=8.0) < 0.01
+
+
+def test_borders_reach_farther_only_among_thin_things_that_the_network_doubts():
+    picture = np.full((40, 60, 3), 200, np.uint8)
+    picture[:, 10::6] = 40
+    weights = np.full((2, 40, 60), 0.5, np.float32)
+    weights[:, 20:] = [[[1]], [[0]]]
+    label = (np.arange(60) > 30).astype(np.uint8)[None].repeat(40, axis=0)
+    reach = reach_strands(find_borders(label), picture, weights).reach
+    assert (reach[:20, 12:] == 8).all()
+    assert (reach[20:] == 3).all()
+    assert (reach[:, :6] == 3).all()
 
 
 def test_faint_noise_leaves_no_veil():

@@ -39,11 +39,15 @@ def plain(height, width, colour):
 
 
 @settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(["opaque", "extremes", "any"]), count=st.integers(1, 6))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(["opaque", "extremes", "empty", "any"]),
+    count=st.integers(1, 6),
+)
 def test_any_stack_becomes_any_picture(seed, kind, count):
     rng = np.random.default_rng(seed)
     size = tuple(int(v) for v in rng.integers(1, 13, 2))
-    alphas = {"opaque": [255], "extremes": [0, 1, 128, 254, 255], "any": None}[kind]
+    alphas = {"opaque": [255], "extremes": [0, 1, 128, 254, 255], "empty": [0], "any": None}[kind]
     picture = noise(rng, *size, alphas)
     rasters = [noise(rng, *rng.integers(1, 13, 2), alphas if rng.random() < 0.5 else None) for _ in range(count)]
     places = [tuple(int(v) for v in rng.integers(-6, 10, 2)) for _ in range(count)]
@@ -75,14 +79,43 @@ def test_small_errors_go_to_the_layer_that_shows_most():
     assert fidelity.psnr_before_db == pytest.approx(10 * np.log10(255**2 * 27 / 12))
 
 
-def test_a_pixel_that_fits_no_mixture_goes_to_the_layer_of_its_colour():
+def test_what_the_covering_layer_cannot_give_comes_from_below_and_alphas_stay():
     ground, veil = plain(2, 2, (0, 0, 0, 255)), plain(2, 2, (250, 250, 250, 128))
     picture = composite(stack_of(ground, veil), (2, 2)).copy()
-    picture[0, 0, :3] = 252
+    picture[0, 0, :3] = 240
     layers, fidelity = make_exact(picture, stack_of(ground, veil))
-    assert layers[1].rgba[0, 0].tolist() == [252, 252, 252, 255]
-    assert np.array_equal(layers[0].rgba, ground)
-    assert fidelity.reassigned == 1
+    assert layers[1].rgba[0, 0].tolist() == [255, 255, 255, 128]
+    assert layers[0].rgba[0, 0, 0] == pytest.approx((240 - 128) / (127 / 255), abs=1)
+    assert (layers[0].rgba[..., 3] == 255).all()
+    assert (fidelity.recoloured, fidelity.reassigned) == (1, 0)
+
+
+def test_of_layers_that_show_the_same_the_upper_one_changes():
+    half = stack_of(plain(1, 1, (9, 9, 9, 255)), plain(1, 1, (90, 90, 90, 170)), plain(1, 1, (90, 90, 90, 102)))
+    picture = composite(half, (1, 1)).copy()  # the upper two show two fifths each
+    picture[..., :3] += 3
+    done, _ = make_exact(picture, half)
+    assert [np.array_equal(new.rgba, old.rgba) for new, old in zip(done, half, strict=True)] == [True, True, False]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_what_is_hidden_stays_as_it_is_and_opaque_pictures_never_move_alphas(seed):
+    rng = np.random.default_rng(seed)
+    picture = noise(rng, 9, 11, [255])
+    rasters = [noise(rng, 9, 11, [255]), *(noise(rng, 9, 11, [0, 90, 255]) for _ in range(3))]
+    layers, fidelity = make_exact(picture, stack_of(*rasters))
+    assert fidelity.reassigned == 0
+    for number, (before, after) in enumerate(zip(rasters, (on_canvas(layer, 9, 11) for layer in layers), strict=True)):
+        assert np.array_equal(before[..., 3], after[..., 3])
+        hidden = np.any([upper[..., 3] == 255 for upper in rasters[number + 1 :]], axis=0) & (before[..., 3] > 0)
+        assert np.array_equal(before[hidden], after[hidden])
+
+
+def on_canvas(layer, height, width):
+    canvas = np.zeros((height, width, 4), np.uint8)
+    canvas[layer.y : layer.y + layer.height, layer.x : layer.x + layer.width] = layer.rgba
+    return canvas
 
 
 def test_what_is_transparent_in_the_picture_is_in_every_layer():

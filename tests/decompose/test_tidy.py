@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from lamina.decompose.exact import make_exact
-from lamina.decompose.tidy import looks_like_text, tidy
+from lamina.decompose.tidy import tidy
 from lamina.document.composite import flatten
 from lamina.document.document import Document
 from lamina.document.layer import Layer
@@ -84,17 +84,30 @@ def test_ids_follow_from_the_key_and_the_place():
     assert other.layers[0].id != first.layers[0].id
 
 
-def test_text_is_told_from_shapes():
-    assert looks_like_text(lettering(13).rgba[..., 3])
-    solid = np.zeros((80, 80), np.uint8)
-    assert not looks_like_text(solid)
-    solid[10:70, 20:60] = 255
-    assert not looks_like_text(solid)
-
-
 def test_a_stack_stays_trimmed():
     wide = np.zeros((SIZE, SIZE, 4), np.uint8)
     wide[5:9, 5:20] = (1, 2, 3, 255)
     picture = flatten(Document(width=SIZE, height=SIZE, layers=(ground(), Layer(id="w", name="", rgba=wide))))
     layers, _ = make_exact(picture, [ground(), Layer(id="w", name="", rgba=wide)])
     assert (layers[1].x, layers[1].y, layers[1].width, layers[1].height) == (5, 5, 15, 4)
+
+
+def test_a_speck_far_from_its_layer_joins_the_one_beside_it():
+    thing = patch("a", (220, 30, 40), side=40, x=10, y=10)
+    other = np.zeros((SIZE, SIZE, 4), np.uint8)
+    other[80:112, 80:112] = (30, 60, 220, 255)
+    other[20:21, 50:51] = (200, 40, 50, 255)  # on the rim of the thing, far from the other one
+    other[60:61, 20:21] = (250, 250, 0, 255)  # alone on the ground, and of no likeness to it: it stays
+    other[100:101, 10:11] = (44, 64, 74, 140)  # alone on the ground and hardly to be told from it
+    result = tidied(ground(), thing, Layer(id="b", name="", rgba=other))
+    below, first, second = result.layers
+    assert first.box == (10, 10, 51, 50)
+    assert first.rgba[10, 40].tolist() == [200, 40, 50, 255]
+    assert second.box == (20, 60, 112, 112)
+    assert below.rgba[100, 10].tolist() == [42, 62, 72, 255]
+
+
+def test_dots_of_letters_stay_with_their_letters():
+    words = lettering(13, "iiii jjjj iii\nijijij iii")
+    stack = (ground(), patch("a", (220, 30, 40), side=20, x=70, y=10), words)
+    assert np.array_equal(tidied(*stack).layers[-1].rgba[..., 3].sum(), words.rgba[..., 3].sum())

@@ -1,7 +1,7 @@
 """Flags made from config dataclasses, and the parser that holds the commands."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -42,10 +42,24 @@ class Commands:
         return self._parsers.add_parser(name, help=text, description=text, allow_abbrev=False)
 
 
-def add_fields(parser: argparse.ArgumentParser, config: type) -> None:
-    """Add one flag per field of a config dataclass: its type, default and docstring make the flag."""
+def add_fields(parser: argparse.ArgumentParser, config: type, *, without: Collection[str] = ()) -> None:
+    """Add one flag per field of a config dataclass: its type, default and docstring make the flag.
+
+    A field that holds any number of tuples makes a flag that may be given several times, its numbers with commas.
+    """
     hints, texts = get_type_hints(config), field_help(config)
     for field in fields(config):
+        if field.name in without:
+            continue
+        if get_origin(hints[field.name]) is tuple:
+            parser.add_argument(
+                flag(field.name),
+                action="append",
+                default=[],
+                metavar=_PLACES[len(get_args(get_args(hints[field.name])[0]))],
+                help=texts[field.name],
+            )
+            continue
         kinds = [k for kind in get_args(hints[field.name]) or [hints[field.name]] for k in _flat(kind)]
         default = None if field.default is MISSING else field.default
         parser.add_argument(
@@ -59,9 +73,11 @@ def add_fields(parser: argparse.ArgumentParser, config: type) -> None:
 
 def take_fields(config: Callable[..., T], args: argparse.Namespace) -> T:
     """The config dataclass that the flags of `add_fields` describe; raises what its own checks raise."""
-    return config(**{field.name: getattr(args, field.name) for field in fields(cast(Any, config))})
+    names = [field.name for field in fields(cast(Any, config))]
+    return config(**{name: getattr(args, name) for name in names if hasattr(args, name)})
 
 
+_PLACES = {2: "X,Y", 4: "X0,Y0,X1,Y1"}
 _METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadDecomposer", "add", "load_decomposer", "read_document"]
 
-LoadDecomposer = Callable[[str, str], Any]
-"""(model, device) -> what is like a Decomposer: called with (picture, options, on_step), and naming its `stages`."""
+LoadDecomposer = Callable[..., Any]
+"""(model, device, **settings of a released model that were given) -> what is like a Decomposer: called with
+(picture, options, on_step), and naming its `stages`."""
 
 _LARGEST_EDITS = 2**28  # bytes; they may hold pictures
 _ENDINGS = "a folder (a bundle), .zip, .psd, .psb, .ora, .pptx or .png (flat)"
@@ -44,12 +45,22 @@ def add(commands: Commands) -> None:
         "beside the picture, named after it. With several pictures or --format: the folder to write in.",
     )
     made.add_argument("--format", metavar="FORMAT", help="Write files of this ending (psd, ora, …) instead of bundles.")
-    made.add_argument(
-        "--model", default="small", metavar="NAME|DIR", help="Checkpoint: a name that 'lamina models' lists, or a path."
-    )
-    made.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="Where to compute.")
+    _add_model(made)
     add_fields(made, DecomposeOptions)
     made.add_argument("--json", action="store_true", help="Print one JSON object per picture, a line each.")
+
+    made = layered(_split, "split", "Take one layer of a layered file apart: it becomes a group of layers.")
+    made.add_argument("--layer", required=True, metavar="ID", help="The layer, by the id that 'lamina inspect' shows.")
+    made.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help=f"What to write: {_ENDINGS}; by default a bundle is replaced, and any other file gets a bundle folder "
+        "beside it, named after it.",
+    )
+    _add_model(made)
+    add_fields(made, DecomposeOptions)
+    made.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     made = layered(_edit, "edit", "Apply a list of edits to a layered file.")
     made.add_argument("edits", metavar="EDITS.json", help="A JSON list of edits; all or none of them are applied.")
@@ -86,7 +97,7 @@ def _decompose(args: argparse.Namespace) -> int:
             clock.lap("read")
             with progress(str(image)) as show:
                 if decomposer is None:
-                    decomposer = args.load_decomposer(args.model, args.device)
+                    decomposer = args.load_decomposer(args.model, args.device, **_settings(args))
                     clock.lap("load")
                 document = decomposer(picture, options, _stepper(decomposer.stages, clock, show))
             lost = formats.write(document, target)
@@ -111,11 +122,56 @@ def _decompose(args: argparse.Namespace) -> int:
     return code
 
 
+def _split(args: argparse.Namespace) -> int:
+    options = take_fields(DecomposeOptions, args)
+    target = _split_target(args.document, args.output)
+    clock = Clock()
+    document = read_document(args.document)
+    document.find(args.layer)  # an id that is not there is told before anything is loaded
+    clock.lap("read")
+    with progress(f"{args.document} {args.layer}") as show:
+        decomposer = args.load_decomposer(args.model, args.device, **_settings(args))
+        clock.lap("load")
+        document = decomposer.split(document, args.layer, options, _stepper(decomposer.stages, clock, show))
+    from lamina import formats
+
+    lost = formats.write(document, target)
+    clock.lap("write")
+    record = document.meta.get("splits", {}).get(args.layer, {})
+    remarks = [*record.get("warnings", ()), *lost]
+    for remark in remarks:
+        say(f"warning: {remark}")
+    group = _summary(document.find(args.layer))
+    shown = str(Path(target))
+    if args.json:
+        fidelity = record.get("fidelity", {})
+        print_json(document=shown, **group, fidelity=fidelity, warnings=remarks, seconds=clock.seconds)
+    else:
+        say(f"{args.document}: {len(group['layers'])} layers in {clock.seconds['total']:.1f} s")
+        print(shown, flush=True)
+    return 0
+
+
+def _split_target(document: str, output: str | None) -> str:
+    """Where the split document goes; raises InputError where that cannot be."""
+    from lamina import formats
+
+    path = Path(document)
+    lossless = path.is_dir() or path.suffix.lower() == ".zip"
+    target = output or (document if lossless else f"{path.parent / path.stem}{formats.FOLDER}")
+    formats.check_target(target)
+    return target
+
+
 def _stepper(stages: Sequence[str], clock: Clock, show: Callable[[str], None]) -> Callable[[int, int], None]:
     """An `on_step` that times each stage and shows the one that comes next."""
+    reached = 0
 
     def on_step(step: int, total: int) -> None:
-        clock.lap(stages[step - 1])
+        nonlocal reached
+        # what is said again tells of work on the stage after it
+        clock.lap(stages[step - 1] if step > reached else stages[min(step, total - 1)])
+        reached = step
         show(f"{stages[step]} ({step + 1} of {total})" if step < total else "writing")
 
     return on_step
@@ -153,10 +209,39 @@ def _targets(images: Sequence[Path], output: str | None, kind: str | None) -> li
     return list(zip(images, targets, strict=True))
 
 
-def load_decomposer(model: str, device: str) -> Any:
-    """`Decomposer.load`, with torch imported only now."""
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    from lamina.decompose.released_settings import Settings
+
+    parser.add_argument(
+        "--model", default="small", metavar="NAME|DIR", help="Checkpoint: a name that 'lamina models' lists, or a path."
+    )
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="Where to compute.")
+    add_fields(parser, Settings, without=("device", "lora", "on_plan"))
+    parser.add_argument(
+        "--lora", action="append", type=Path, default=[], metavar="FILE",
+        help="LoRA file to merge into a released model; may be given several times.",
+    )  # fmt: skip
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a released model that differ from what they are without a flag."""
+    from lamina.decompose.released_settings import Settings
+
+    flags = {field.name: field.default for field in fields(Settings) if field.name not in ("device", "on_plan")}
+    given = {name: getattr(args, name) for name, usual in flags.items() if getattr(args, name) != usual}
+    lora = given.pop("lora", [])
+    return given | {"lora": tuple(lora)} if lora else given
+
+
+def load_decomposer(model: str, device: str, **settings: Any) -> Any:
+    """`Decomposer.load` or `load_released`, with torch imported only now."""
     with importing():
+        from lamina.decompose import released
         from lamina.decompose.decomposer import Decomposer
+    if released.is_released(model):
+        return released.load_released(model, released.Settings(device=device, on_plan=say, **settings))
+    if settings:
+        say(f"warning: the checkpoint '{model}' ignores {', '.join(map(flag, settings))}")
     return Decomposer.load(model, device=device)
 
 
@@ -224,14 +309,14 @@ def _inspect(args: argparse.Namespace) -> int:
     document = read_document(args.document)
     size = {"width": document.width, "height": document.height, "dpi": document.dpi}
     if args.json:
-        entries = [_summary(node) for node in document.layers]
+        entries = [_described(node, document, z, ground=z == 0) for z, node in enumerate(document.layers)]
         print_json(document=args.document, **size, layers=entries, meta=dict(document.meta))
         return 0
     count = sum(not hasattr(node, "children") for node in document.walk())
     print(f"{args.document}: {document.width}x{document.height} px, layers: {count}, top first")
     for line in _tree(document.layers, "  "):
         print(line)
-    for name in ("fidelity", "warnings", "notes", "model"):
+    for name in ("fidelity", "warnings", "notes", "model", "splits"):
         if document.meta.get(name):
             print(f"{name}: {json.dumps(document.meta[name], ensure_ascii=False)}")
     return 0
@@ -266,18 +351,31 @@ def _summary(node: "Node") -> dict[str, Any]:
     return {"kind": "layer", **facts, **place, "text": node.text.content if node.text else None}
 
 
+def _described(node: "Node", document: "Document", z: int, *, ground: bool) -> dict[str, Any]:
+    """The summary of a layer or group, with its place among its siblings (0 = bottom) and edits that suit it."""
+    from lamina.decompose.naming import suggestions
+    from lamina.document.layer import Group
+
+    facts = {**_summary(node), "z": z}
+    if isinstance(node, Group):
+        inside = [_described(n, document, k, ground=ground and k == 0) for k, n in enumerate(node.children)]
+        return {**facts, "layers": inside}
+    return {**facts, "suggested": suggestions(node, document.box, bottom=ground)}
+
+
 def _models(args: argparse.Namespace) -> int:
-    from lamina.decompose.decomposer import Decomposer, embedded
+    from lamina.decompose.compact import NOTHING
+    from lamina.decompose.decomposer import embedded
     from lamina.model.checkpoint import read_header
 
     path = embedded()
     header = read_header(path)
     flags = [field.name for field in fields(DecomposeOptions)]
-    uses = [name for name in flags if name not in Decomposer.ignores]
+    uses = [name for name in flags if name not in NOTHING]
     facts = {"name": "small", "kind": header.kind, "megabytes": round(path.stat().st_size / 1e6, 1)}
     if args.json:
-        print_json(**facts, uses=uses, ignores=list(Decomposer.ignores), **header.extra)
+        print_json(**facts, uses=uses, ignores=list(NOTHING), **header.extra)
     else:
         print("{name}  ({megabytes} MB, in the package)".format(**facts))
-        print(f"  uses {', '.join(map(flag, uses))}; ignores {', '.join(map(flag, Decomposer.ignores))}")
+        print(f"  uses {', '.join(map(flag, uses))}; ignores {', '.join(map(flag, NOTHING))}")
     return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lamina.document.document import Document
     from lamina.pixels import PictureLike
 
-__all__ = ["decompose"]
+__all__ = ["decompose", "split"]
 
 
 def decompose(image: "PictureLike", *, model: str = "small", device: str = "auto", **options: Any) -> "Document":
@@ -25,6 +25,19 @@ def decompose(image: "PictureLike", *, model: str = "small", device: str = "auto
     from lamina.decompose.decomposer import Decomposer
 
     return Decomposer.load(model, device=device)(image, DecomposeOptions(**options))
+
+
+def split(
+    document: "Document", layer: str, *, model: str = "small", device: str = "auto", **options: Any
+) -> "Document":
+    """Take one layer of a document apart: a group of layers takes its place and looks exactly the same.
+
+    `layer` is its id; `options` are the fields of DecomposeOptions. Loads the checkpoint every time; see
+    `Decomposer.split`. Raises LaminaError.
+    """
+    from lamina.decompose.decomposer import Decomposer
+
+    return Decomposer.load(model, device=device).split(document, layer, DecomposeOptions(**options))
 
 
 class _CallablePackage(ModuleType):

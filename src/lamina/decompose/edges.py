@@ -8,17 +8,26 @@ Knows labels and colours; nothing of alphas of hidden parts.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-__all__ = ["BORDER_REACH", "Borders", "clean_parts", "far_parts", "find_borders", "upper_share"]
+__all__ = ["Borders", "clean_parts", "far_parts", "find_borders", "reach_strands", "upper_share"]
 
-BORDER_REACH = 3.0
+_REACH = 3.0
 """How far from a border (working pixels) colours decide; beyond, the labels do."""
+
+_STRAND_REACH = 8.0
+"""The same among thin strands and gaps, where the network is in doubt."""
+
+_STRAND = 15
+"""Contrast (0-255) of a strand or a gap against its 7 px surroundings."""
+
+_DOUBT = (0.97, 0.27)
+"""Doubt begins below this largest weight, and is whole when it is lower by that."""
 
 _CLEAN_DEPTH = 1.4
 """Pixels this deep inside their label are taken for unmixed."""
@@ -46,6 +55,8 @@ class Borders:
     upper: UInt8[np.ndarray, "h w"]
     depth: Float[np.ndarray, "h w"]
     """Signed distance to the border in working pixels: positive where the upper one is seen."""
+    reach: Float[np.ndarray, "h w"]
+    """Distance to the border up to which colours decide."""
 
 
 def find_borders(label: UInt8[np.ndarray, "h w"]) -> Borders:
@@ -67,7 +78,20 @@ def find_borders(label: UInt8[np.ndarray, "h w"]) -> Borders:
         distance[rows, columns][part] = away[part]
     upper = np.maximum(label, other)
     depth = np.where(label == upper, distance - 0.5, 0.5 - distance).astype(np.float32)
-    return Borders(label=label, lower=np.minimum(label, other), upper=upper, depth=depth)
+    reach = np.full(label.shape, _REACH, np.float32)
+    return Borders(label=label, lower=np.minimum(label, other), upper=upper, depth=depth, reach=reach)
+
+
+def reach_strands(
+    borders: Borders, picture: UInt8[np.ndarray, "h w 3"], weights: Float[np.ndarray, "L h w"]
+) -> Borders:
+    """Borders with the ground that reach farther among hairs and the like: thin things where the network doubts."""
+    box = np.ones((7, 7), np.uint8)
+    light, dark = (cv2.morphologyEx(picture, how, box) for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
+    contrast = np.maximum(light, dark).max(axis=2)
+    thin = cv2.dilate((contrast > _STRAND).astype(np.uint8), np.ones((3, 3), np.uint8))
+    doubt = np.clip((_DOUBT[0] - weights.max(axis=0)) / _DOUBT[1], 0, 1) * thin * (borders.lower == 0)
+    return replace(borders, reach=(_REACH + (_STRAND_REACH - _REACH) * doubt).astype(np.float32))
 
 
 def clean_parts(
@@ -103,10 +127,12 @@ def upper_share(
     lower: Float[np.ndarray, "n 4"],
     upper: Float[np.ndarray, "n 4"],
     depth: Float[np.ndarray, " n"],
+    reach: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, " n"]:
     """The upper layer's share (0-1) of pixels near a border, 0-255 colours.
 
-    The fourth channel of `lower` and `upper` is the variance of the layer's colour about it; `depth` as in Borders.
+    The fourth channel of `lower` and `upper` is the variance of the layer's colour about it; `depth` and `reach` as in
+    Borders.
     """
     line = upper[:, :3] - lower[:, :3]
     length = np.square(line).sum(axis=1)
@@ -115,7 +141,7 @@ def upper_share(
     beside = np.square(offset - np.clip(share, 0, 1)[:, None] * line).sum(axis=1)
     restless = lower[:, 3] + upper[:, 3] + _NOISE**2
     trust = length / (length + 4 * restless) * np.exp(-beside / (0.1 * length + 2 * restless))
-    trust *= np.clip(BORDER_REACH - np.abs(depth), 0, 1)
+    trust *= np.clip(reach - np.abs(depth), 0, 1)
     dead = np.clip(1.5 * np.sqrt((lower[:, 3] + 1) / np.maximum(length, 1)), 0.005, _DEAD)
     share = np.clip((share - dead) / (1 - 2 * dead), 0, 1)
     step = np.clip(depth + 0.5, 0, 1)

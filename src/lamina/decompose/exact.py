@@ -1,9 +1,10 @@
 """Make a stack of layers composite back to the picture it came from, byte for byte.
 
 Works strip by strip on the pixels that differ and changes as little as can be seen: first the colour of the layer
-that shows most there, then the next; where that would be a glaring change, the pixel is given to the layer whose
-colour is nearer. Knows upright, opaque-mode layers only (what a decomposition makes), and no networks. The
-arithmetic that decides is the reference compositor's own (`premultiply`, `over`, `unpremultiply`).
+that covers most there, then of the next below or above it, until the picture is met; alphas only where the picture's
+own alpha demands it. Layers that do not show at a pixel stay as they are there. Knows upright, opaque-mode layers
+only (what a decomposition makes), and no networks. The arithmetic that decides is the reference compositor's own
+(`premultiply`, `over`, `unpremultiply`).
 """
 
 import math
@@ -25,12 +26,6 @@ _STRIP_PIXELS = 1 << 16
 
 _SURE = 0.499
 """A float32 composite within this of the wanted byte rounds to it in float64 too."""
-
-_GLARING = 24.0
-"""Above this change of a layer's colour (in 1/255), a mixed pixel is rather given to the layer of nearer colour."""
-
-_FAINT = 0.02
-"""Visible weight below which a layer is no candidate for being given a pixel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,11 +178,11 @@ def _repair(
         return
     part, goal = stack[:, todo], wanted[todo]
     _fit_alpha(part, goal)
-    _give_to_nearest(part, goal)
     _fit_colours(part, goal)
     stubborn = _error(part, goal).any(axis=1)
-    # Weights sum to one, so the wanted colour in every layer is exact whatever the alphas are.
-    part[:, stubborn, :3] = goal[stubborn, :3]
+    # Weights sum to one, so the wanted colour in every layer that shows is exact whatever the alphas are.
+    shows = (_weights(part[..., 3].astype(np.float64)) > 0) & stubborn
+    part[shows, :3] = np.broadcast_to(goal[:, :3], (*shows.shape, 3))[shows]
     stack[:, todo] = part
     alphas_changed = (stack[..., 3] != old[..., 3]).any(axis=0)
     tally.reassigned += int(alphas_changed.sum())
@@ -243,34 +238,15 @@ def _fit_alpha(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray, "n 4
     stack[:, off, 3] = round_u8(np.where(fits, others, alone))
 
 
-def _give_to_nearest(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray, "n 4"]) -> None:
-    """Give mixed opaque pixels, whose colours are far from fitting, to the visible layer of nearest colour."""
-    weights: Any = _weights(stack[..., 3].astype(np.float64))
-    colours: Any = stack[..., :3].astype(np.float64)
-    error = np.abs(wanted[:, :3] - np.einsum("ln,lnc->nc", weights, colours)).max(axis=1)
-    top = weights.max(axis=0)
-    change = error / np.maximum(top, 1e-9)
-    glaring: Any = np.flatnonzero((change > _GLARING) & (wanted[:, 3] == 255))
-    if glaring.size == 0:
-        return
-    distance: Any = np.abs(colours[:, glaring] - wanted[glaring, :3]).max(axis=2)
-    distance[weights[:, glaring] < _FAINT] = np.inf
-    nearest: Any = distance.argmin(axis=0)
-    better: Any = distance.min(axis=0) < change[glaring] / 2
-    glaring, nearest = np.asarray(glaring[better]), np.asarray(nearest[better])
-    alpha: Any = stack[:, glaring, 3]
-    alpha[np.arange(stack.shape[0])[:, None] > nearest] = 0
-    alpha[nearest, np.arange(glaring.size)] = 255
-    stack[:, glaring, 3] = alpha
-    stack[nearest, glaring, :3] = wanted[glaring, :3]
-
-
 def _fit_colours(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray, "n 4"]) -> None:
-    """Change colours in place, the layer that shows most first; what a clipped colour cannot give goes to the next."""
+    """Change colours in place, the layer that covers most first (of equals the upper one).
+
+    A colour c of weight w becomes c + e/w for the error e, rounded and clipped; what is left goes to the next layer.
+    """
     weights = _weights(stack[..., 3].astype(np.float64))
     weights /= np.maximum(weights.sum(axis=0), 1e-9)
     error = wanted[:, :3] - np.einsum("ln,lnc->nc", weights, stack[..., :3].astype(np.float64))
-    order = np.argsort(-weights, axis=0, kind="stable")
+    order = len(weights) - 1 - np.argsort(-weights[::-1], axis=0, kind="stable")
     open_ = np.flatnonzero((wanted[:, 3] > 0) & (np.abs(error) >= 0.5).any(axis=1))
     for rank in order:
         if open_.size == 0:

@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-__all__ = ["continue_colours", "membrane"]
+from lamina.decompose.nearby import around_holes
+
+__all__ = ["continue_colours", "gradient_of", "membrane"]
 
 _SWEEPS = 3
 """Relaxations on every scale."""
@@ -26,11 +28,12 @@ _FIT_SAMPLES = 6000
 
 def continue_colours(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
     """Colours (0-255) at every pixel: kept where `known`, continued elsewhere; 0 when nothing is known."""
-    trend = _gradient(colours, known) if known.any() else None
+    trend = gradient_of(colours, known) if known.any() else None
     if trend is None:
         return membrane(colours, known)
     # What stands off a clean gradient is something else's rim or a speck: it must not leak into the fill.
-    known = known & (np.abs(colours - trend).max(axis=2) < 2 * _CLEAN)
+    strange = np.abs(colours - trend).max(axis=2) >= 2 * _CLEAN
+    known = known & (~strange | around_holes(known, strange))
     return trend + membrane(colours - trend, known)
 
 
@@ -68,8 +71,10 @@ def _fill(values: Any, known: Any) -> Any:
 _CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
 
 
-def _gradient(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Any:
-    """The constant, plane or paraboloid that nearly all known pixels lie on, or None."""
+def gradient_of(
+    colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"] | None:
+    """The constant, plane or paraboloid that nearly all known pixels lie on, everywhere; None if there is none."""
     ys, xs = np.nonzero(known)
     step = max(1, ys.size // _FIT_SAMPLES)
     ys, xs = ys[::step], xs[::step]

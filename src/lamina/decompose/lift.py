@@ -18,12 +18,15 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
-from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders
+from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders, reach_strands
 from lamina.decompose.fill import continue_colours, membrane
 from lamina.decompose.ground import ground_odds
 from lamina.decompose.paint import Sheet, paint
 from lamina.decompose.parts import join_specks, keep_whole, use_labels
+from lamina.decompose.pins import Pins
+from lamina.decompose.refine import settle
 from lamina.decompose.regions import segment, vote
+from lamina.decompose.veil import Veil, find_veil
 from lamina.document.layer import Layer
 from lamina.pixels import bleed
 
@@ -32,7 +35,7 @@ __all__ = ["Coarse", "lift"]
 _WORKING_SIDE = 1024
 """Longer side of the working picture at most."""
 
-_MARGIN = 5
+_MARGIN = 9
 """Working pixels kept around what a layer shows."""
 
 _ENCLOSED = 0.6
@@ -56,6 +59,8 @@ class Coarse:
     """Straight colour 0-1, hidden parts included."""
     confidence: Float[np.ndarray, " L"]
     """How sure the network is that the layer exists, 0-1."""
+    pinned: UInt8[np.ndarray, "H W"] | None = None
+    """Who must be seen at a pixel, at any size; 0 where the votes decide. Pinned layers are the topmost ones."""
 
 
 def lift(
@@ -76,16 +81,22 @@ def lift(
     small = _working_picture(source)
     _tell(on_step, 1)
     odds = ground_odds(small) if opaque else None
-    label = _labels(small, coarse, odds=odds)
+    weights = _weights(small, coarse, odds=odds)
+    label = _labels(small, weights)
+    pins = Pins(coarse.pinned, label.shape)
+    label = pins.without(label)
+    free = len(coarse.visible) - pins.count
     if use_all:
-        if odds is not None and len(coarse.visible) > 1 and not label.any():
-            label = (odds < 1).astype(np.uint8)  # the network saw the ground alone; colour sees more
-        label = use_labels(label, len(coarse.visible))
-    borders = find_borders(label)
+        if odds is not None and free > 1 and not label.any():
+            label = pins.without((odds < 1).astype(np.uint8))  # the network saw the ground alone; colour sees more
+        label = use_labels(label, free)
+    label = pins.on(label)
+    borders = reach_strands(find_borders(label), small, weights)
     _tell(on_step, 2)
-    sheets = _sheets(small, borders, coarse)
+    veil = find_veil(small, borders) if opaque else None
+    sheets = _sheets(small, borders, coarse, veil)
     _tell(on_step, 3)
-    layers = paint(picture, source, borders, sheets)
+    layers = paint(picture, source, borders, sheets, veil)
     _tell(on_step, 4)
     return layers
 
@@ -102,30 +113,37 @@ def _working_picture(source: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "H
     return np.ascontiguousarray(_resized(source, size)[..., :3])
 
 
-def _labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, odds: Any) -> UInt8[np.ndarray, "h w"]:
-    """The layer seen at each working pixel: what its region voted."""
+def _weights(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, odds: Any) -> Float[np.ndarray, "L h w"]:
+    """The network's visible weights at working size, the ground's helped by colour."""
     size = (small.shape[1], small.shape[0])
     weights = np.stack([_resized(weight, size) for weight in coarse.visible.astype(np.float32)])
     if odds is not None:
         weights[0] *= odds
         weights /= weights.sum(axis=0)
+    return weights
+
+
+def _labels(small: UInt8[np.ndarray, "h w 3"], weights: Float[np.ndarray, "L h w"]) -> UInt8[np.ndarray, "h w"]:
+    """The layer seen at each working pixel: what its region voted, or what its colour says against that."""
     regions = segment(small)
     votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
     voted = agree_in_rows(votes, regions, small).argmax(axis=0).astype(np.uint8)[regions]
-    return keep_whole(join_specks(voted, small))
+    return settle(keep_whole(join_specks(voted, small)), small, weights)
 
 
-def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse) -> list[Sheet]:
+def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse, veil: Veil | None) -> list[Sheet]:
     """Every layer's sheet, bottom first: the colours of lower ones help to tell the purest pixels of upper ones."""
     picture = small.astype(np.float32)
     around = np.zeros_like(picture)
     sheets: list[Sheet] = []
+    veiled = np.zeros(borders.label.shape, bool) if veil is None else veil.seen(borders.label.shape)
     for number in range(len(coarse.visible)):
         clean = clean_parts(borders, number, picture, around if number else None)
         if number == 0:
-            clean = far_parts(borders, clean)
+            clean = far_parts(borders, clean & ~veiled)
         hidden = _hidden_alpha(number, borders.label, coarse.alpha[number])
-        sheet = _sheet(picture, clean, hidden, 255 * coarse.rgb[number].astype(np.float32), whole=number == 0)
+        box = _box(clean | (hidden > 0) | (veiled & (borders.upper == number)), whole=number == 0)
+        sheet = _sheet(picture, clean, hidden, 255 * coarse.rgb[number].astype(np.float32), box)
         sheets.append(sheet)
         below = (borders.lower == number)[sheet.rows, sheet.columns]
         colour = _enlarged(sheet.colour[..., :3], below.shape)
@@ -133,9 +151,7 @@ def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse)
     return sheets
 
 
-def _sheet(picture: Any, clean: Any, hidden: Any, guess: Any, *, whole: bool) -> Sheet:
-    rows, columns = _box(clean | (hidden > 0), whole=whole)
-    part = (rows, columns)
+def _sheet(picture: Any, clean: Any, hidden: Any, guess: Any, part: tuple[slice, slice]) -> Sheet:
     known = clean[part].astype(np.float32)
     size = ((known.shape[1] + 1) // 2, (known.shape[0] + 1) // 2)
     share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
@@ -150,7 +166,7 @@ def _sheet(picture: Any, clean: Any, hidden: Any, guess: Any, *, whole: bool) ->
         colour = cv2.resize(_resized(guess, (picture.shape[1], picture.shape[0]))[part], size)
     colour = np.clip(colour, 0, 255)
     variance = _variance(mean, mean_square, seen)
-    return Sheet(rows=rows, columns=columns, colour=np.dstack([colour, variance]), hidden=hidden[part])
+    return Sheet(rows=part[0], columns=part[1], colour=np.dstack([colour, variance]), hidden=hidden[part])
 
 
 def _variance(mean: Any, mean_square: Any, seen: Any) -> Any:

@@ -11,9 +11,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
-from lamina.decompose.edges import BORDER_REACH, Borders, upper_share
+from lamina.decompose.edges import Borders, upper_share
+from lamina.decompose.veil import Veil
 from lamina.document.layer import Layer, trimmed
 from lamina.pixels import round_u8
 
@@ -21,6 +22,12 @@ __all__ = ["Sheet", "paint"]
 
 _STRIP_PIXELS = 1 << 18
 """Full-size pixels finished at once."""
+
+_RIM = 8.0
+"""Working pixels beside a thing in which its veil is told by the pixels themselves."""
+
+_GRAIN = 6.0
+"""What differs by less (0-255) from the ground's usual colour below a veil is the ground's own grain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +43,11 @@ class Sheet:
 
 
 def paint(
-    picture: UInt8[np.ndarray, "h w 4"], source: UInt8[np.ndarray, "h w 4"], borders: Borders, sheets: list[Sheet]
+    picture: UInt8[np.ndarray, "h w 4"],
+    source: UInt8[np.ndarray, "h w 4"],
+    borders: Borders,
+    sheets: list[Sheet],
+    veil: Veil | None = None,
 ) -> list[Layer]:
     """Layers at full size, bottom first. `source` is `picture` with defined colour under alpha 0."""
     height, width = picture.shape[:2]
@@ -45,7 +56,7 @@ def paint(
     rows = max(8, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
         view = _View(scale=scale, rows=slice(top, min(height, top + rows)), columns=slice(0, width))
-        strip = _look(view, picture, source, borders, canvases)
+        strip = _look(view, picture, source, borders, canvases, veil)
         for canvas in canvases:
             canvas.paint(strip)
     return [canvas.layer() for canvas in canvases]
@@ -89,12 +100,14 @@ def _look(
     source: UInt8[np.ndarray, "h w 4"],
     borders: Borders,
     canvases: "list[_Canvas]",
+    veil: Veil | None,
 ) -> "_Strip":
     """Find out who is seen in some rows, and how much of each."""
     part = (view.rows, view.columns)
     depth = view.smooth(borders.depth)
     share = np.clip(depth + 0.5, 0, 1)
-    near = np.nonzero(np.abs(depth) < BORDER_REACH)
+    reach = view.smooth(borders.reach)
+    near = np.nonzero(np.abs(depth) < reach)
     lower, upper = view.nearest(borders.lower), view.nearest(borders.upper)
     below, above = np.zeros((2, near[0].size, 4), np.float32)
     owns: dict[int, Any] = {}
@@ -109,12 +122,27 @@ def _look(
             height, width = own.values.shape[:2]
             into[found] = own.values[np.clip(ys, 0, height - 1), np.clip(xs, 0, width - 1)]
     here = source[part][..., :3].astype(np.float32)
-    share[near] = upper_share(here[near], below, above, depth[near])
+    cast = None
+    if veil is not None:
+        half = _View(scale=(view.scale[0] / 2, view.scale[1] / 2), rows=view.rows, columns=view.columns)
+        cast = half.smooth(veil.premul) * (lower == 0)[..., None]
+        below[:, :3] += cast[near][:, :3] - cast[near][:, 3:] * below[:, :3]
+    share[near] = upper_share(here[near], below, above, depth[near], reach[near])
     ground = np.zeros_like(here)
     ground[near] = below[:, :3]
+    if cast is not None:
+        _explain(cast, here, owns[0].values[..., :3], (share <= 0) & (depth > -_RIM))
     opacity = picture[part][..., 3].astype(np.float32) / 255
     return _Strip(
-        view=view, colour=here, opacity=opacity, lower=lower, upper=upper, share=share, ground=ground, owns=owns
+        view=view,
+        colour=here,
+        opacity=opacity,
+        lower=lower,
+        upper=upper,
+        share=share,
+        ground=ground,
+        cast=cast,
+        owns=owns,
     )
 
 
@@ -130,7 +158,9 @@ class _Strip:
     share: Float[np.ndarray, "h w"]
     """The upper one's share of what is seen."""
     ground: Float[np.ndarray, "h w 3"]
-    """Colour of the lower one, near borders."""
+    """What is seen where the upper one is not, near borders: the lower one's colour below the upper one's veil."""
+    cast: Float[np.ndarray, "h w 4"] | None
+    """The upper one's veil on the ground, premultiplied, 0-255 and 0-1."""
     owns: "dict[int, _Own]"
     """Colours of the layers that reach into these rows."""
 
@@ -185,6 +215,17 @@ class _Canvas:
         mixed = is_upper & (share < 1)
         if mixed.any():
             colour[mixed] = _unmixed(here[mixed], strip.ground[part][mixed], share[mixed], own[mixed])
+        if strip.cast is not None:
+            _add_veil(
+                colour,
+                alpha,
+                strip.cast[part],
+                share,
+                here,
+                strip.owns[0].values[part][..., :3],
+                is_upper=strip.upper[part] == self.number,
+                ground=self.number == 0,
+            )
         raster = self.rgba[top - self.rows.start : bottom - self.rows.start]
         raster[..., :3] = round_u8(colour)
         raster[..., 3] = round_u8(alpha * 255)
@@ -205,6 +246,59 @@ def _unmixed(
     found = np.clip((seen - (1 - weight) * ground) / np.maximum(weight, 1e-3), 0, 255)
     sure = np.clip(weight / 0.4, 0, 1)
     return own + sure * sure * (found - own)
+
+
+def _explain(
+    cast: Float[np.ndarray, "h w 4"],
+    here: Float[np.ndarray, "h w 3"],
+    plate: Float[np.ndarray, "h w 3"],
+    where: Bool[np.ndarray, "h w"],
+) -> None:
+    """Let the veil alone explain, in place, what differs from the ground below it by more than grain."""
+    found = np.nonzero((cast[..., 3] > 0) & where)
+    seen, ground, guess = here[found], plate[found], cast[found]
+    bare = (seen - guess[:, :3]) / (1 - guess[:, 3:])
+    off = np.abs(bare - ground).max(axis=1) > _GRAIN
+    seen, ground = seen[off], ground[off]
+    alpha = _least_alpha(seen, ground)[:, None]
+    guess[off] = np.concatenate([np.clip(seen - (1 - alpha) * ground, 0, 255 * alpha), alpha], axis=1)
+    cast[found] = guess
+
+
+def _add_veil(
+    colour: Float[np.ndarray, "h w 3"],
+    alpha: Float[np.ndarray, "h w"],
+    cast: Float[np.ndarray, "h w 4"],
+    share: Float[np.ndarray, "h w"],
+    here: Float[np.ndarray, "h w 3"],
+    plate: Float[np.ndarray, "h w 3"],
+    *,
+    is_upper: Bool[np.ndarray, "h w"],
+    ground: bool,
+) -> None:
+    """Lay an upper layer's veil below it, or free the ground that is seen from it; in place."""
+    veiled = (cast[..., 3] > 0) & (share < 1)
+    if ground:
+        bare = veiled & (share <= 0)
+        rest = np.maximum(1 - cast[bare][:, 3:], 1e-3)
+        colour[bare] = np.clip((here[bare] - cast[bare][:, :3]) / rest, 0, 255)
+        return
+    found = np.nonzero(veiled & is_upper)
+    own, rest, seen = share[found][:, None], 1 - share[found][:, None], here[found]
+    whole = own + rest * cast[found][:, 3:]
+    premul = own * colour[found] + rest * cast[found][:, :3]
+    rim = share[found] > 0
+    below, need = plate[found][rim], _least_alpha(seen[rim], plate[found][rim])
+    whole[rim] = np.maximum(whole[rim], need[:, None])
+    premul[rim] = np.clip(seen[rim] - (1 - whole[rim]) * below, 0, 255 * whole[rim])
+    colour[found] = premul / np.maximum(whole, 1e-6)
+    alpha[found] = whole[:, 0]
+
+
+def _least_alpha(seen: Float[np.ndarray, "n 3"], ground: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+    """The least alpha of a colour in range that turns the ground into what is seen."""
+    room = np.where(seen < ground, ground, 255 - ground)
+    return np.clip((np.abs(seen - ground) / np.maximum(room, 1)).max(axis=1), 0, 1)
 
 
 def _stretched(span: slice, scale: float, full: int) -> slice:

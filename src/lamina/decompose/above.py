@@ -1,0 +1,275 @@
+"""What a box of a picture shows above its ground, and which thing lies under a point, told by colour and by a network.
+
+The ground of a box is what is seen just outside it. Where that is of a few colours or a smooth gradient, what differs
+is above it; on restless grounds colour densities inside and outside vote region by region, with what the network says,
+and neighbours agree. Knows pictures and weights; nothing of layers.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from scipy.cluster.vq import kmeans2
+
+from lamina.decompose.agree import agree_with_neighbours
+from lamina.decompose.fill import continue_colours
+from lamina.decompose.regions import segment
+from lamina.document.layer import Box
+from lamina.model.cues import border_ground
+
+__all__ = ["Above", "in_box", "under_point"]
+
+_RING = (0.08, 4, 24)
+"""Width of the ring outside a box whose colours are its ground: share of the box's shorter side, least, most (px)."""
+
+_COLOURS = 4
+_USUAL = 0.25
+_ONE = 12.0
+"""Colours looked for in a ring, the share of it from which one counts, and the Lab distance below which two are one."""
+
+_CALM = 7.0
+"""A ground is simple when nine tenths of its ring lie this near (Lab) to its colours."""
+
+_DIFFERS = 8.0
+"""Least Lab distance at which a pixel differs from a simple ground; on less even ones 2.5 times their noise."""
+
+_SAMPLED = 600
+_KERNEL = 7.0
+"""Pixels that stand for a ring or an inside, and the Lab width of their kernels."""
+
+_DEEP = 2.0
+"""Log odds that the middle of a box has over its rim, on a restless ground, to be the thing's."""
+
+_STRANGER = 0.15
+"""A part that goes on beyond the ring is a neighbour's when it is less than this of what the box shows."""
+
+_LEAST = 12
+"""Pixels below which nothing was found."""
+
+_SAME_INK = 14.0
+_LEAST_LETTERS = 3
+"""Lab distance of letters of one line, and how many make one; two are enough when they are of one height."""
+
+_BESIDE = 5
+"""Pixels beside a letter from which a point still means it."""
+
+_LARGE = 0.6
+"""Share of the canvas above which what lies under a point is no thing on a ground."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Above:
+    """What was found: its pixels, and how clearly it stands out, 0-1."""
+
+    mask: Bool[np.ndarray, "h w"]
+    clear: float
+
+
+def in_box(rgb: UInt8[np.ndarray, "h w 3"], box: Box, object_weight: Float[np.ndarray, "h w"]) -> Above | None:
+    """What `box` (within the picture) shows above its ground; None where all of it is ground.
+
+    `object_weight` is how surely a network sees something above the ground at a pixel, 0-1.
+    """
+    least, most = _RING[1:]
+    reach = int(np.clip(_RING[0] * min(box.width, box.height), least, most))
+    wide = Box(box.left - reach, box.top - reach, box.right + reach, box.bottom + reach)
+    wide = wide.intersect(Box(0, 0, rgb.shape[1], rgb.shape[0]))
+    part = (slice(wide.top, wide.bottom), slice(wide.left, wide.right))
+    crop, weight = np.ascontiguousarray(rgb[part]), object_weight[part]
+    inside = np.zeros(crop.shape[:2], bool)
+    inside[box.top - wide.top : box.bottom - wide.top, box.left - wide.left : box.right - wide.left] = True
+    ring = ~inside
+    if ring.sum() < 2 * (box.width + box.height):  # the box fills the picture: its own rim must do
+        ring = np.ones_like(inside)
+        ring[least:-least, least:-least] = False
+    lab: Any = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    off = _off_ground(crop, lab, ring)
+    noise = float(np.quantile(off[ring], 0.9))
+    regions = segment(crop)
+    area = np.bincount(regions.ravel())
+    limit = max(_DIFFERS, 2.5 * noise)
+    if noise < _CALM:
+        differs = np.bincount(regions.ravel(), off.ravel() > limit) > 0.5 * area
+    else:
+        differs = _by_density(crop, lab, regions, ring, weight)
+    found = _own_parts(differs[regions], inside)
+    if found.sum() < _LEAST:
+        return None
+    mask = np.zeros(rgb.shape[:2], bool)
+    mask[part] = found
+    return Above(mask=mask, clear=float(np.clip(off[found].mean() / (3 * limit), 0.1, 1)))
+
+
+def under_point(rgb: UInt8[np.ndarray, "h w 3"], x: int, y: int, label: UInt8[np.ndarray, "h w"]) -> Above | None:
+    """The thing under pixel (x, y); None where that is the ground. `label` is who a network sees at each pixel.
+
+    In this order: the line of letters that the point hits; the part of the layer seen there; what stands there off the
+    ground by colour; the patch of even colour.
+    """
+    lab: Any = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    regions = segment(rgb)
+    patch = regions == regions[y, x]
+    line = _line_at(lab, x, y)
+    reached, near = border_ground(rgb)
+    candidates = [line] if line is not None else []
+    if label[y, x]:
+        candidates.append(_part_at(label == label[y, x], x, y))
+    elif not reached[y, x] and not near[y, x]:
+        candidates.append(_part_at(~(reached | near), x, y))
+    if not reached[y, x]:
+        candidates.append(patch)
+    for mask in candidates:
+        if _LEAST <= mask.sum() < _LARGE * mask.size:
+            rim = (cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0) & ~mask
+            step = float(np.linalg.norm(lab[mask].mean(axis=0) - lab[rim].mean(axis=0))) if rim.any() else 0.0
+            return Above(mask=mask, clear=float(np.clip(step / 30, 0.1, 1)))
+    return None
+
+
+def _off_ground(crop: Any, lab: Any, ring: Any) -> Float[np.ndarray, "h w"]:
+    """Lab distance from the ground: from the usual colours of the ring, or from the ring continued inwards."""
+    usual = _usual_colours(lab[ring])
+    off = np.sqrt(np.min([np.square(lab - colour).sum(axis=2) for colour in usual], axis=0))
+    # A gradient has no usual colours: continue it, from where the ring is not somebody else's.
+    clean = ring & (off <= np.quantile(off[ring], 0.75) + 1)
+    trend = np.clip(continue_colours(crop.astype(np.float32), clean), 0, 255).astype(np.float32)
+    trend_lab: Any = cv2.cvtColor(trend / 255, cv2.COLOR_RGB2LAB)
+    return np.minimum(off, np.sqrt(np.square(lab - trend_lab).sum(axis=2))).astype(np.float32)
+
+
+def _usual_colours(ring: Float[np.ndarray, "n 3"]) -> list[Any]:
+    rng = np.random.default_rng(0)
+    sample = ring[rng.integers(len(ring), size=min(4000, 4 * len(ring)))].astype(np.float64)
+    sample += rng.normal(0, 0.01, sample.shape)  # a flat ring has fewer colours than are looked for
+    centres: Any = kmeans2(sample, _COLOURS, minit="++", rng=rng)[0]
+    nearest = np.square(sample[:, None] - centres).sum(axis=2).argmin(axis=1)
+    share = np.bincount(nearest, minlength=len(centres)) / len(sample)
+    merged: list[Any] = []
+    shares: list[float] = []
+    for k in np.argsort(-share, kind="stable"):
+        close = [i for i, colour in enumerate(merged) if np.linalg.norm(colour - centres[k]) < _ONE]
+        if close:
+            shares[close[0]] += float(share[k])
+        else:
+            merged.append(centres[k])
+            shares.append(float(share[k]))
+    kept = [colour for colour, s in zip(merged, shares, strict=True) if s >= _USUAL]
+    return kept or merged[:1]
+
+
+def _by_density(
+    crop: Any, lab: Any, regions: Int[np.ndarray, "h w"], ring: Any, weight: Float[np.ndarray, "h w"]
+) -> Bool[np.ndarray, " n"]:
+    """Which regions are rather of the inside's colours than of the ring's; what the network says counts as half."""
+    rng = np.random.default_rng(0)
+    flat = regions.ravel()
+    area = np.bincount(flat).astype(np.float32)
+    colour = np.stack([np.bincount(flat, lab[..., c].ravel()) for c in range(3)], axis=1) / area[:, None]
+    outside = lab[ring][rng.integers(int(ring.sum()), size=_SAMPLED)]
+    within = lab[~ring][rng.integers(int((~ring).sum()), size=_SAMPLED)] if (~ring).any() else outside
+    in_ring = np.bincount(flat, ring.ravel()) / area
+    network = np.bincount(flat, weight.ravel()) / area
+    ground = _density(colour, outside, np.ones(len(outside)))
+    share = np.full(len(within), 0.5)
+    ground_here = _density(within, outside, np.ones(len(outside)))
+    for _ in range(3):  # the inside shows both: what the ring explains counts less for the thing
+        own_here = _density(within, within, share)
+        share = own_here / np.maximum(own_here + ground_here, 1e-9)
+    own = _density(colour, within, share)
+    above = own / np.maximum(own + ground, 1e-9)
+    odds = (
+        above
+        * np.sqrt(np.maximum(network, 0.02))
+        / np.maximum((1 - above) * np.sqrt(np.maximum(1 - network, 0.02)), 1e-6)
+    )
+    odds *= np.exp(_DEEP * (np.bincount(flat, _depth(ring).ravel()) / area - 0.5))
+    vote = np.where(in_ring > 0.5, 0.0, odds / (1 + odds)).astype(np.float32)
+    votes = agree_with_neighbours(np.stack([1 - vote, vote]), regions, crop)
+    differs = votes[1] > votes[0]
+    # On a restless ground what is enclosed is rather the thing's own than a hole in it.
+    _, open_parts = cv2.connectedComponents((~differs[regions]).astype(np.uint8), connectivity=4)
+    outer = np.unique(open_parts[ring & ~differs[regions]])
+    enclosed = ~differs[regions] & ~np.isin(open_parts, outer)
+    return differs | (np.bincount(flat, enclosed.ravel()) > 0.5 * area)
+
+
+def _depth(ring: Any) -> Float[np.ndarray, "h w"]:
+    """How far inside the box a pixel lies: 0 at its rim, 1 from halfway to its middle on."""
+    inside = np.pad((~ring).astype(np.uint8), 1)
+    away = cv2.distanceTransform(inside, cv2.DIST_C, 3)[1:-1, 1:-1]
+    return np.minimum(away / max(float(away.max()) / 2, 1e-6), 1).astype(np.float32)
+
+
+def _density(at: Any, sample: Any, share: Any) -> Any:
+    squares = np.square(at[:, None] - sample[None]).sum(axis=2)
+    return np.exp(-0.5 * squares / _KERNEL**2) @ share / max(float(share.sum()), 1e-9)
+
+
+def _own_parts(found: Bool[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """What was found in the box: a thing that reaches a little into the ring whole, no neighbour that pokes in."""
+    parts_found: Any = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
+    count, parts, stats, _ = parts_found
+    within = np.bincount(parts[inside], minlength=count)
+    within[0] = 0
+    left, top, width, height = stats[:, :4].T
+    beyond = (left == 0) | (top == 0) | (left + width == found.shape[1]) | (top + height == found.shape[0])
+    edges = beyond & (not inside.all())  # without a ring, what touches the rim does not go on
+    keep = (within > 0) & ~(edges & (within < _STRANGER * within.sum()))
+    whole = keep & ~edges & (within > 0.5 * stats[:, cv2.CC_STAT_AREA])
+    return (keep[parts] & inside) | whole[parts]
+
+
+def _part_at(mask: Bool[np.ndarray, "h w"], x: int, y: int) -> Bool[np.ndarray, "h w"]:
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return parts == parts[y, x]
+
+
+def _line_at(lab: Any, x: int, y: int) -> Bool[np.ndarray, "h w"] | None:
+    """The line of letters at a point, or hardly beside it: of the ink that stands out most there."""
+    wide = (slice(max(0, y - 20), y + 21), slice(max(0, x - 20), x + 21))
+    usual = np.median(lab[wide].reshape(-1, 3), axis=0)
+    hit = lab[y, x] - usual
+    on_ink = float(np.linalg.norm(hit)) > _SAME_INK
+    reach = 2 if on_ink else _BESIDE
+    around = (slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1))
+    off = lab[around] - usual
+    strength = off @ hit if on_ink else np.sqrt(np.square(off).sum(axis=2))
+    rows, columns = np.unravel_index(int(strength.argmax()), strength.shape)
+    top, left = around[0].start + int(rows), around[1].start + int(columns)
+    if np.linalg.norm(lab[top, left] - usual) < 2 * _SAME_INK:
+        top, left = y, x  # inside something large, as a wide letter
+    return _line(np.square(lab - lab[top, left]).sum(axis=2) < _SAME_INK**2, left, top)
+
+
+def _line(ink: Bool[np.ndarray, "h w"], x: int, y: int) -> Bool[np.ndarray, "h w"] | None:
+    """The letters of like height in a row with that under the point; None when they are fewer than three."""
+    parts_found: Any = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    _, parts, stats, _ = parts_found
+    first = int(parts[y, x])
+    if first == 0:
+        return None
+    height = int(stats[first, cv2.CC_STAT_HEIGHT])
+    if height > ink.shape[0] / 4 or height < 4:
+        return None
+    left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
+    right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
+    alike = (stats[:, cv2.CC_STAT_HEIGHT] > 0.35 * height) & (stats[:, cv2.CC_STAT_HEIGHT] < 2.2 * height)
+    alike &= (stats[:, cv2.CC_STAT_WIDTH] < 6 * height) & (stats[:, cv2.CC_STAT_AREA] >= 4)
+    alike &= np.minimum(bottom, bottom[first]) - np.maximum(top, top[first]) > 0.35 * np.minimum(bottom - top, height)
+    alike[0] = False
+    row = np.flatnonzero(alike)
+    row = row[np.argsort(left[row], kind="stable")]
+    members, reach = {first}, [int(left[first]), int(right[first])]
+    for _ in range(2):  # to the right and back to the left
+        for k in (*row, *row[::-1]):
+            if max(left[k] - reach[1], reach[0] - right[k]) < 1.2 * height:
+                members.add(int(k))
+                reach = [min(reach[0], int(left[k])), max(reach[1], int(right[k]))]
+    heights = stats[list(members), cv2.CC_STAT_HEIGHT]
+    if len(members) < (2 if heights.min() > 0.85 * heights.max() else _LEAST_LETTERS):
+        return None
+    return np.isin(parts, list(members))

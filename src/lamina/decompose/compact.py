@@ -1,0 +1,198 @@
+"""What the compact network says of a picture, as a coarse answer: layers back to front at the size of its masks.
+
+Knows the network, its inputs and how it varies; nothing of documents.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+
+from lamina.decompose.lift import Coarse
+from lamina.errors import InputError
+from lamina.model.cues import cues
+from lamina.model.small import SmallNet, SmallOutput
+from lamina.options import DecomposeOptions
+from lamina.pixels import model_size, over_flat, to_model
+
+__all__ = ["NOTHING", "Compact", "back_to_front"]
+
+NOTHING = {"prompt": "", "steps": None, "guidance": None}
+"""Options without use for some networks, with the value that asks for nothing."""
+
+_SPARE = 2
+"""Slots more than layers asked for, when the network is first left to find by itself how many there are."""
+
+_UNDER, _LARGER = 3.0, 0.34
+"""What hidden parts and visible areas say about depth; see `back_to_front`."""
+
+_FINER = 2
+"""Times as many pixels for a look at a finer scale."""
+
+_TOLD = 4
+"""Layers that the network is told to make when left alone it found nothing to part."""
+
+
+class Compact:
+    """The compact network, asked for coarse answers.
+
+    It responds to the number of layers it is told, to mirroring and to scale; no random numbers, so to no seed.
+    """
+
+    def __init__(self, network: SmallNet, *, name: str, device: torch.device) -> None:
+        self._name, self.device = name, device
+        self.network = network.to(device).eval()
+        self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def name(self) -> str:
+        """What it is called in a document."""
+        return self._name
+
+    @property
+    def ignores(self) -> tuple[str, ...]:
+        """Options it has no use for."""
+        return tuple(NOTHING)
+
+    @property
+    def attempts(self) -> int:
+        """Different looks it can take at a picture: as it is, mirrored, finer, told a number."""
+        return 4
+
+    @property
+    def most_layers(self) -> int:
+        """How many layers it can make."""
+        return self.network.config.max_layers
+
+    def look(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int = 0) -> Coarse:
+        """What the network says, back to front; `attempt` counts the looks at one picture from 0.
+
+        Asked for a number, it is first left to find the layers by itself; where it finds two or more, but no more than
+        that, the rest stay empty for `lift` to fill, else it is told the number. Told at once, it cuts things up. For
+        auto, coarse detail tells it half of what it found, and fine detail adds as many empty ones.
+
+        Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
+        """
+        answer = self._look(rgba, options, attempt)
+        found = len(answer.visible)
+        if options.layers == "auto" and options.detail == "coarse" and found > 2:
+            return self._look(rgba, replace(options, layers=(found + 1) // 2), attempt)
+        if options.layers == "auto" and options.detail == "fine":
+            return _filled(answer, min(2 * found, options.max_layers))
+        return answer
+
+    def _look(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int) -> Coarse:
+        asked = 0 if options.layers == "auto" else options.layers
+        most = self.most_layers
+        if asked > most:
+            raise InputError(f"layers {asked}: the checkpoint '{self._name}' makes at most {most}")
+        mirrored = attempt % self.attempts == 1
+        picture = self._seen(rgba[:, ::-1] if mirrored else rgba, _FINER if attempt % self.attempts == 2 else 1)
+        length = min(asked + _SPARE if asked else options.max_layers, most)
+        told = asked
+        if attempt % self.attempts == 3:
+            told = told or min(_TOLD, length)
+            answer = self._ask(picture, told, told)
+        else:
+            answer = self._ask(picture, 0, length)
+        if asked and len(answer.visible) != asked:
+            answer = _filled(answer, asked) if 1 < len(answer.visible) < asked else self._ask(picture, asked, asked)
+        return _mirrored(answer) if mirrored else answer
+
+    def _seen(self, rgba: UInt8[np.ndarray, "h w 4"], finer: int) -> torch.Tensor:
+        """The picture as the network takes it, a batch of one."""
+        config = self.network.config
+        size = model_size(rgba.shape[1], rgba.shape[0], area=config.area * finer, multiple=config.multiple)
+        small = cv2.resize(_opaque(rgba), size, interpolation=cv2.INTER_AREA)
+        picture = to_model(small)
+        if config.cues:
+            picture = torch.cat([picture, to_model(cues(small))])
+        return picture[None].to(self.device)
+
+    def _ask(self, picture: torch.Tensor, told: int, length: int) -> Coarse:
+        """What the network says when told so many layers (0: as many as it finds) in `length` slots."""
+        with torch.inference_mode():
+            output: SmallOutput = self.network(
+                picture.contiguous(memory_format=torch.channels_last),
+                torch.tensor([float(told)], device=self.device),
+                torch.ones(1, length, dtype=torch.bool, device=self.device),
+            )
+        return _to_coarse(output, drop_absent=not told)
+
+
+def _filled(coarse: Coarse, count: int) -> Coarse:
+    """With layers on top that are seen nowhere, up to `count`."""
+    missing = count - len(coarse.visible)
+    if missing <= 0:
+        return coarse
+
+    def fill(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
+
+    return Coarse(
+        visible=fill(coarse.visible),
+        alpha=fill(coarse.alpha),
+        rgb=fill(coarse.rgb),
+        confidence=fill(coarse.confidence),
+    )
+
+
+def back_to_front(visible: Float[np.ndarray, "L h w"], alpha: Float[np.ndarray, "L h w"]) -> Int[np.ndarray, " L"]:
+    """Order of the layers by who reaches under whom; the first stays at the bottom.
+
+    i lies below j as far as its alpha goes on where j is seen, more than the other way round, and as far as more is
+    seen of it: s_ij = 3.0 (m_ij - m_ji) + 0.34 log(area_i / area_j), m_ij the mean alpha of i over j's visible weight.
+    Sorted by the sum over j of sigmoid(s_ij). Fitted on 764 touching pairs of generated validation scenes (.69 right).
+    """
+    seen, cover = visible.reshape(len(visible), -1), alpha.reshape(len(alpha), -1)
+    area = np.maximum(seen.sum(axis=1), 1e-3)
+    under = cover @ seen.T / area
+    area_ratio = np.log(area[:, None] / area)
+    below = 1 / (1 + np.exp(-_UNDER * (under - under.T) - _LARGER * area_ratio))
+    score = below.sum(axis=1)
+    score[0] = np.inf
+    return np.argsort(-score, kind="stable")
+
+
+def _mirrored(coarse: Coarse) -> Coarse:
+    def flip(values: Any) -> Any:
+        return np.ascontiguousarray(values[:, :, ::-1])
+
+    return Coarse(
+        visible=flip(coarse.visible), alpha=flip(coarse.alpha), rgb=flip(coarse.rgb), confidence=coarse.confidence
+    )
+
+
+def _opaque(rgba: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture over white, or over dark grey when what is visible is itself nearly white."""
+    alpha = rgba[..., 3]
+    if (alpha == 255).all():
+        return np.ascontiguousarray(rgba[..., :3])
+    visible = rgba[alpha > 127][:, :3]
+    bright = visible.size and float(visible.mean()) > 200
+    return over_flat(rgba, (40, 40, 40) if bright else (255, 255, 255))
+
+
+def _to_coarse(output: SmallOutput, *, drop_absent: bool) -> Coarse:
+    """Order the slots back to front, ground first; absent ones go where the number was not asked for."""
+    presence = output.presence[0].sigmoid().float().cpu().numpy()
+    presence[0] = 1.0
+    keep = np.flatnonzero((presence > 0.5) | (not drop_absent))
+    visible = output.visible[0][keep.tolist()].float().softmax(0).cpu().numpy()
+    alpha = output.alpha[0][keep.tolist()].float().sigmoid().cpu().numpy()
+    order = back_to_front(visible, alpha)
+    visible, alpha, keep = visible[order], alpha[order], keep[order]
+    alpha[0] = 1.0
+    rgb = (output.rgb[0][keep.tolist()].float().permute(0, 2, 3, 1).cpu().numpy() + 1) / 2
+    sure = (visible * visible).sum((1, 2)) / np.maximum(visible.sum((1, 2)), 1e-6)
+    return Coarse(
+        visible=visible.astype(np.float32),
+        alpha=alpha.astype(np.float32),
+        rgb=np.clip(rgb, 0, 1).astype(np.float32),
+        confidence=(sure * presence[keep]).astype(np.float32),
+    )

@@ -1,0 +1,119 @@
+"""Settle single pixels by colour: what was voted with its region, but looks like another layer that is near.
+
+Regions are too coarse for gaps between hairs, the counters of letters and strands thinner than a region. A pixel goes
+to another layer when the network sees some of that layer around it, the pixel has that layer's colour, and not the
+colour of the layer it was given to. Knows labels, weights and colours; nothing of alphas.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from lamina.decompose.edges import find_borders
+from lamina.decompose.fill import membrane
+
+__all__ = ["settle"]
+
+_AROUND = 0.06
+"""Least weight the network gives a layer where a pixel may go to it."""
+
+_SURE = 0.9
+"""Weight from which a layer's colour is taken from a place, if there are such places."""
+
+_NEARER = 0.12
+"""A pixel goes over when its squared distance to the new colour is below this share of that between both colours."""
+
+_ALIKE = 48.0
+"""What differs by more (root of summed squares, 0-255) from a layer's usual colour nearby does not go to it."""
+
+_PLAIN = 14.0
+"""Colours nearer to each other than this tell nothing."""
+
+_TOUCH = 10
+"""Layers that touch along more than the longer side over this exchange pixels."""
+
+_MOSTLY = 0.3
+"""Share of a layer that must look different from the lowest one, for that part alone to tell its colour."""
+
+_CLEAN_DEPTH = 1.4
+"""Pixels this deep inside their label show its colour; of what is thinner, the deepest."""
+
+_SCALE = 4
+"""Usual colours are kept this many times smaller."""
+
+
+def settle(
+    label: UInt8[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"], weights: Float[np.ndarray, "L h w"]
+) -> UInt8[np.ndarray, "h w"]:
+    """Labels after every pixel has been asked. `weights` are the network's visible weights, at the same size."""
+    used = np.flatnonzero(np.bincount(label.ravel(), minlength=len(weights)))
+    if len(used) < 2:
+        return label
+    depth = np.abs(find_borders(label).depth)
+    clean = depth >= np.minimum(cv2.dilate(depth, np.ones((5, 5), np.uint8)), _CLEAN_DEPTH)
+    usual = np.zeros((len(weights), -(-label.shape[0] // _SCALE), -(-label.shape[1] // _SCALE), 3), np.float32)
+    lowest: Any = 0
+    for number in used:
+        own = clean & (label == number)
+        if number != used[0]:  # what looks like the lowest, as a counter, does not tell the colour of the others
+            other = own & (np.square(picture - lowest).sum(axis=2) > _PLAIN**2)
+            own = other if other.sum() > _MOSTLY * own.sum() else own
+        sure = own & (weights[number] > _SURE)
+        usual[number] = _usual(picture, sure if sure.any() else own)
+        if number == used[0]:
+            lowest = cv2.resize(usual[number], label.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    meets = _meeting(label, len(weights))
+    nearest = np.full(label.shape, np.inf, np.float32)
+    out = label.copy()
+    for number in used:
+        ys, xs = np.nonzero((weights[number] > _AROUND) & meets[number, label])
+        here, y, x = picture[ys, xs].astype(np.float32), ys // _SCALE, xs // _SCALE
+        there, own = usual[number, y, x], usual[label[ys, xs], y, x]
+        away, apart = np.square(here - there).sum(axis=1), np.square(own - there).sum(axis=1)
+        goes = (away < _NEARER * apart) & (apart > _PLAIN**2) & (away < _ALIKE**2) & (away < nearest[ys, xs])
+        ys, xs = ys[goes], xs[goes]
+        nearest[ys, xs], out[ys, xs] = away[goes], number
+    return _without_islands(out, label, used[1:])
+
+
+def _without_islands(
+    out: UInt8[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"], upper: Iterable[int]
+) -> UInt8[np.ndarray, "h w"]:
+    """Gives back specks on other upper layers: parts that touch one and hang on nothing their new layer had before."""
+    for number in upper:
+        new = out == number
+        parts: Any = cv2.connectedComponents(cv2.dilate(new.astype(np.uint8), np.ones((5, 5))), connectivity=8)[1]
+        lost = np.zeros(parts.max() + 1, bool)
+        lost[parts[(out > 0) & ~new]] = True
+        lost[parts[new & (label == number)]] = False
+        lost[0] = False
+        back = new & lost[parts]
+        out[back] = label[back]
+    return out
+
+
+def _meeting(label: UInt8[np.ndarray, "h w"], count: int) -> Bool[np.ndarray, "n n"]:
+    """Which two layers exchange pixels: the ground and any other, and those with a long common border."""
+    pairs = np.zeros(count * count, np.int64)
+    for one, other in ((label[1:], label[:-1]), (label[:, 1:], label[:, :-1])):
+        pairs += np.bincount((one.astype(np.int64) * count + other).ravel(), minlength=count * count)
+    touches = pairs.reshape(count, count)
+    meets = touches + touches.T > max(label.shape) / _TOUCH
+    meets[0] = meets[:, 0] = True
+    np.fill_diagonal(meets, val=False)
+    return meets
+
+
+def _usual(picture: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "H W 3"]:
+    """The colour around every cell, continued from where it is known."""
+    height, width = known.shape
+    size = (-(-width // _SCALE), -(-height // _SCALE))
+    mask = known.astype(np.uint8)
+    share: Any = cv2.resize(mask * np.float32(1), size, interpolation=cv2.INTER_AREA)
+    total = cv2.resize((picture * mask[..., None]).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return membrane(total / np.maximum(share, 1e-6)[..., None], share > 0)

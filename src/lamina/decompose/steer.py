@@ -1,0 +1,156 @@
+"""Bring what a caller asked for, boxes and points, into a network's answer: each becomes a pinned layer on top.
+
+Whatever the network is, its answer stays the answer for the rest of the picture. Knows pictures and answers; how boxes
+and points are read is in `above`.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from lamina.decompose.above import Above, in_box, under_point
+from lamina.decompose.lift import Coarse
+from lamina.document.layer import Box
+from lamina.errors import InputError
+from lamina.options import DecomposeOptions
+from lamina.pixels import bleed
+
+__all__ = ["Steered", "check_places", "steer"]
+
+_WORKING_SIDE = 1024
+"""Longer side of the picture that boxes and points are looked at in, at most."""
+
+_TAKEN = 0.8
+"""A layer of the network of which this share is pinned is what the caller asked for; it goes."""
+
+_BESIDE = 0.25
+"""Share of what is seen around a pinned thing from which a layer lies below it too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Steered:
+    """The answer with the pinned layers on top, and what could not be had."""
+
+    coarse: Coarse
+    warnings: tuple[str, ...] = ()
+
+
+def check_places(options: DecomposeOptions, width: int, height: int) -> None:
+    """Raise InputError for a box or point that lies outside a picture of this size."""
+    for box in options.box:
+        if Box(*box).intersect(Box(0, 0, width, height)).empty:
+            raise InputError(f"box {_shown(box)} lies outside the picture, which is {width}x{height} px")
+    for x, y in options.point:
+        if not (0 <= x < width and 0 <= y < height):
+            raise InputError(f"point {x},{y} lies outside the picture, which is {width}x{height} px")
+
+
+def steer(
+    picture: UInt8[np.ndarray, "h w 4"], coarse: Coarse, options: DecomposeOptions, *, replaced: bool = False
+) -> Steered:
+    """Pin a layer for every box and point of `options`; what shows nothing above its ground becomes a warning.
+
+    Boxes first, then points; later ones take pixels from earlier ones. A layer of the answer that shows little else
+    goes; with `replaced`, an empty one that `lift` may fill takes its place. Raises InputError as `check_places` does.
+    """
+    check_places(options, picture.shape[1], picture.shape[0])
+    if not options.regions:
+        return Steered(coarse=coarse)
+    rgb, scale = _working_picture(picture)
+    size = (rgb.shape[1], rgb.shape[0])
+    weights = np.stack([cv2.resize(w.astype(np.float32), size) for w in coarse.visible])
+    found: list[Above] = []
+    warnings: list[str] = []
+    for box in options.box:
+        above = in_box(rgb, _scaled(box, scale, size), 1 - weights[0])
+        if above is None:
+            warnings.append(f"box {_shown(box)} shows nothing above its ground: it became no layer")
+        else:
+            found.append(above)
+    for x, y in options.point:
+        place = (min(int((x + 0.5) * scale[0]), size[0] - 1), min(int((y + 0.5) * scale[1]), size[1] - 1))
+        above = under_point(rgb, *place, weights.argmax(axis=0).astype(np.uint8))
+        if above is None:
+            warnings.append(f"point {x},{y} hits the ground: it became no layer")
+        else:
+            found.append(above)
+    if found:
+        coarse = _pinned(coarse, found, weights, replaced=replaced)
+    lost = len(options.box) + len(options.point) - len(warnings) - _layers_pinned(coarse)
+    if lost:
+        warnings.append(f"boxes and points that later ones cover wholly: {lost}; they became no layers")
+    return Steered(coarse=coarse, warnings=tuple(warnings))
+
+
+def _pinned(coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h w"], *, replaced: bool) -> Coarse:
+    """The answer without the layers that were asked for, and with what was found on top."""
+    owner = np.zeros(found[0].mask.shape, np.int32)
+    for number, above in enumerate(found, start=1):
+        owner[above.mask] = number
+    seen = weights.sum(axis=(1, 2))
+    taken = (weights * (owner > 0)).sum(axis=(1, 2)) > _TAKEN * seen
+    taken[0] = False
+    kept = np.flatnonzero(~taken)
+    shown = [number for number in range(1, len(found) + 1) if (owner == number).any()]
+    if replaced:
+        kept = np.arange(len(taken))
+    below = kept.size
+    pinned = np.zeros(owner.shape, np.uint8)
+    for place, number in enumerate(shown):
+        pinned[owner == number] = below + place
+    small = (coarse.visible.shape[2], coarse.visible.shape[1])
+    masks = [found[number - 1].mask for number in shown]
+    own = np.stack([cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA) for mask in masks])
+    visible, alpha = coarse.visible[kept].copy(), coarse.alpha[kept].copy()
+    visible[0] += coarse.visible[taken].sum(axis=0)  # what a dropped layer showed beside is the ground's
+    if replaced:
+        visible[taken] = alpha[taken] = 0
+    for mask, coverage in zip(masks, own, strict=True):
+        ring = _ring(mask)
+        around = weights[kept][:, ring].mean(axis=1) if ring.any() else np.zeros(kept.size)
+        for layer in np.flatnonzero(around > _BESIDE):
+            alpha[layer] = np.maximum(alpha[layer], coverage)
+    rgb = np.concatenate([coarse.rgb[kept], np.repeat(coarse.rgb[:1], len(shown), axis=0)])
+    return replace(
+        coarse,
+        visible=np.concatenate([visible, np.zeros_like(own)]).astype(np.float32),
+        alpha=np.concatenate([alpha, own]).astype(np.float32),
+        rgb=rgb,
+        confidence=np.append(coarse.confidence[kept], [found[n - 1].clear for n in shown]).astype(np.float32),
+        pinned=pinned,
+    )
+
+
+def _layers_pinned(coarse: Coarse) -> int:
+    return 0 if coarse.pinned is None else int(np.count_nonzero(np.unique(coarse.pinned)))
+
+
+def _ring(mask: Bool[np.ndarray, "h w"]) -> Any:
+    reach = max(3, max(mask.shape) // 64) | 1
+    return (cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0) & ~mask
+
+
+def _working_picture(picture: UInt8[np.ndarray, "h w 4"]) -> tuple[Any, tuple[float, float]]:
+    """RGB at the size that `lift` works at, and its pixels per pixel of the picture, across and down."""
+    source = picture if (picture[..., 3] == 255).all() else bleed(picture)
+    height, width = picture.shape[:2]
+    shrink = min(1.0, _WORKING_SIDE / max(height, width))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    rgb = np.ascontiguousarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA)[..., :3])
+    return rgb, (size[0] / width, size[1] / height)
+
+
+def _scaled(box: tuple[int, int, int, int], scale: tuple[float, float], size: tuple[int, int]) -> Box:
+    """The box in working pixels, within the picture and not empty."""
+    left, top = (int(np.clip(np.floor(box[i] * scale[i] + 0.01), 0, size[i] - 1)) for i in (0, 1))
+    right, bottom = (int(np.clip(np.ceil(box[i + 2] * scale[i] - 0.01), 1, size[i])) for i in (0, 1))
+    return Box(left, top, max(right, left + 1), max(bottom, top + 1))
+
+
+def _shown(box: tuple[int, int, int, int]) -> str:
+    return ",".join(map(str, box))

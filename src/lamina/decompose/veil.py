@@ -1,0 +1,128 @@
+"""Wide soft shadows and glows on an even ground: what they add, how much of it, and in which colour.
+
+Where the ground is one colour or a gradient far from everything, it is known beside things too. What differs from it
+there, hangs on a thing, is smooth and fades before long, is that thing's shadow or glow. Of all alphas that explain a
+difference the least is taken: over a ground g, a pixel p needs max over c of (g - p)/g where it is darker and of
+(p - g)/(255 - g) where it is lighter, which is exact for a black shadow and for a glow with one full channel. Knows
+labels and colours; only the ground carries veils.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from lamina.decompose.edges import Borders
+from lamina.decompose.fill import gradient_of, membrane
+
+__all__ = ["Veil", "find_veil"]
+
+_REACH = 9
+"""Veils end nearer to their thing than the longer side over this."""
+
+_LEAST_FAR = 0.04
+"""Share of the canvas that must be ground beyond that reach, to tell its colour."""
+
+_FAINT = 2.5
+"""Differences (0-255, smoothed) up to this are noise."""
+
+_STEEP = 18.0
+"""Steps (0-255) between pixels at half working size that no soft shadow has."""
+
+_MOSTLY_SMOOTH = 0.15
+"""Share of steep pixels from which a difference is a thing rather than a veil."""
+
+_FADED = 0.15
+"""Share of a veil's largest difference that may be left at the end of its reach."""
+
+_RIM = 1.5
+"""Working pixels beside a thing that show its own soft rim."""
+
+
+_APART = (2.0, 4.0)
+"""Pixels (half working size) to where another thing is nearer, within which a veil is gone, and over which it fades."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Veil:
+    """What things cast on the ground, at half the working size; it belongs to the nearest thing."""
+
+    premul: Float[np.ndarray, "h w 4"]
+    """Colour 0-255 times alpha, and alpha 0-1; continued a little below the things."""
+
+    def seen(self, shape: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
+        """Where there is any, at working size."""
+        mask = (self.premul[..., 3] > 0).astype(np.uint8)
+        return cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def find_veil(picture: UInt8[np.ndarray, "h w 3"], borders: Borders) -> Veil | None:
+    """The veil on the ground, or None where there is none or the ground is too restless to tell."""
+    size = ((picture.shape[1] + 1) // 2, (picture.shape[0] + 1) // 2)
+    here: Any = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    ground = cv2.resize((borders.label == 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    away = cv2.resize(np.abs(borders.depth), size, interpolation=cv2.INTER_NEAREST)
+    reach = max(picture.shape) / _REACH
+    far = ground & (away > reach)
+    if far.mean() < _LEAST_FAR:
+        return None
+    plate = gradient_of(here, far)
+    if plate is None:
+        return None
+    zone = ground & (away <= reach) & (away > _RIM)
+    difference = _smoothed(here - plate, zone | far)
+    found = _veiled(difference, here, zone, away, reach)
+    if not found.any():
+        return None
+    room = np.where(difference < 0, plate, 255 - plate)
+    alpha = np.where(found, (np.abs(difference) / np.maximum(room, 1)).max(axis=2), 0)
+    alpha *= np.clip(np.abs(difference).max(axis=2) / _FAINT - 1, 0, 1)
+    alpha = np.clip(alpha, 0, 0.95) * _apart(borders, size)
+    premul = np.dstack([difference + alpha[..., None] * plate, alpha])
+    premul[..., :3] = np.clip(premul[..., :3], 0, 255 * alpha[..., None])
+    # The veil goes on below the soft rims of things.
+    near = (away <= 2 * _RIM + 4) & ~zone
+    premul = np.where(near[..., None], membrane(premul, ~near & ground), premul * zone[..., None])
+    return Veil(premul=premul.astype(np.float32))
+
+
+def _apart(borders: Borders, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """1, and 0 where the nearest thing becomes another one: veils of two things fade before they overlap."""
+    owner = cv2.resize(borders.upper, size, interpolation=cv2.INTER_NEAREST)
+    box = np.ones((3, 3), np.uint8)
+    alone = (cv2.dilate(owner, box) == cv2.erode(owner, box)).astype(np.uint8)
+    away = cv2.distanceTransform(alone, cv2.DIST_L2, 3)
+    return np.clip((away - _APART[0]) / _APART[1], 0, 1)
+
+
+def _smoothed(values: Any, known: Any) -> Any:
+    """Means over small windows of what is known; 0 where nothing is."""
+    weight = known.astype(np.float32)
+    share = cv2.blur(weight, (3, 3))[..., None]
+    return np.where(known[..., None], cv2.blur(values * weight[..., None], (3, 3)) / np.maximum(share, 1e-6), 0)
+
+
+def _veiled(difference: Any, here: Any, zone: Any, away: Any, reach: float) -> Bool[np.ndarray, "h w"]:
+    """Pixels of the parts that differ, hang on a thing, are smooth and fade."""
+    size = np.abs(difference).max(axis=2)
+    differs = (size > _FAINT) & zone
+    count, parts = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)
+    area = np.bincount(parts.ravel(), minlength=count)
+
+    def share(mask: Any) -> Any:
+        return np.bincount(parts.ravel(), mask.ravel(), count) / np.maximum(area, 1)
+
+    step = cv2.morphologyEx(here, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)).max(axis=2)
+    peak, end = np.zeros((2, count), np.float32)
+    np.maximum.at(peak, parts, size)
+    np.maximum.at(end, parts, np.where(away > 0.9 * reach, size, 0))
+    keep = (share((step > _STEEP) & (away > 2 * _RIM)) < _MOSTLY_SMOOTH) & (
+        end <= np.maximum(2 * _FAINT, _FADED * peak)
+    )
+    keep &= share(away < _RIM + 3) > 0
+    keep[0] = False
+    return keep[parts]

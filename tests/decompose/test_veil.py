@@ -1,0 +1,73 @@
+"""Soft shadows and glows on an even ground become part of what casts them."""
+
+import cv2
+import numpy as np
+import pytest
+
+from lamina.decompose.edges import find_borders
+from lamina.decompose.exact import make_exact
+from lamina.decompose.lift import Coarse, lift
+from lamina.decompose.veil import find_veil
+from lamina.document.composite import flatten
+from lamina.document.document import Document
+
+SIZE = (240, 320)
+
+
+def card(colour=(0, 0, 0), strength=0.5, ground=(228, 222, 205)):
+    """A card on a plain ground, and what it casts: picture, card's mask, alpha of the shadow or glow."""
+    mask = np.zeros(SIZE, np.float32)
+    mask[80:160, 100:220] = 1
+    cast = strength * cv2.GaussianBlur(np.roll(mask, 6, axis=0), (0, 0), 6)
+    plain = np.full((*SIZE, 3), ground, np.float32)
+    picture = plain + cast[..., None] * (np.array(colour, np.float32) - plain)
+    picture = np.where(mask[..., None] > 0, np.float32([60, 120, 200]), picture)
+    return np.floor(picture + 0.5).astype(np.uint8), mask, cast
+
+
+def coarse_of(mask):
+    small = cv2.resize(mask, (40, 30), interpolation=cv2.INTER_AREA)
+    visible = np.stack([1 - small, small])
+    rgb = np.full((2, 30, 40, 3), 0.5, np.float32)
+    return Coarse(visible=visible, alpha=np.stack([np.ones_like(small), small]), rgb=rgb, confidence=np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("colour", "ground"), [((0, 0, 0), (228, 222, 205)), ((255, 60, 170), (20, 16, 40))], ids=["shadow", "glow"]
+)
+def test_its_alpha_and_colour_are_found(colour, ground):
+    picture, mask, cast = card(colour, ground=ground)
+    veil = find_veil(picture, find_borders((mask > 0).astype(np.uint8)))
+    assert veil is not None
+    alpha = cv2.resize(veil.premul[..., 3], SIZE[::-1])
+    around = (mask == 0) & (cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0)
+    assert np.abs(alpha - cast)[around].max() < 0.05
+    strong = cv2.resize((cast > 0.1).astype(np.uint8), veil.premul.shape[1::-1]) * (veil.premul[..., 3] > 0.1) > 0
+    found = veil.premul[strong][:, :3] / veil.premul[strong][:, 3:]
+    assert np.abs(found.mean(axis=0) - colour).max() < 8
+
+
+@pytest.mark.parametrize("spoil", ["restless ground", "hard thing", "endless"])
+def test_what_is_no_veil_is_left_in_the_ground(spoil):
+    picture, mask, _ = card(strength=0)
+    if spoil == "restless ground":
+        noise = np.random.default_rng(0).normal(0, 40, (24, 32, 3)).astype(np.float32)
+        picture = np.clip(picture + cv2.resize(noise, SIZE[::-1]), 0, 255).astype(np.uint8)
+    elif spoil == "hard thing":
+        picture[120:130, 222:240] = (200, 30, 30)
+    else:
+        picture[165:175] = (200, 200, 180)
+    veil = find_veil(picture, find_borders((mask > 0).astype(np.uint8)))
+    assert veil is None or veil.premul[..., 3].max() < 0.02
+
+
+def test_the_layer_takes_its_shadow_along_and_the_ground_is_bare():
+    picture, mask, cast = card()
+    rgba = np.dstack([picture, np.full(SIZE, 255, np.uint8)])
+    layers, _ = make_exact(rgba, lift(rgba, coarse_of(mask)))
+    assert np.array_equal(flatten(Document(width=SIZE[1], height=SIZE[0], layers=tuple(layers))), rgba)
+    ground, thing = layers
+    assert np.abs(ground.rgba[..., :3].astype(int) - (228, 222, 205)).max() <= 8
+    alpha = np.zeros(SIZE, np.float32)
+    alpha[thing.y : thing.y + thing.height, thing.x : thing.x + thing.width] = thing.rgba[..., 3] / 255
+    assert np.abs(alpha - (mask + (1 - mask) * cast)).max() < 0.06
