@@ -48,7 +48,7 @@ def usage(command: argparse.ArgumentParser) -> str:
 def row(action: argparse.Action) -> str:
     flags = ", ".join(action.option_strings) or value(action)
     taken = f" {value(action)}" if action.option_strings and action.nargs != 0 else ""
-    default = "" if action.default in (None, "", False) else f"`{action.default}`"
+    default = "" if action.default in (None, "", False, []) else f"`{action.default}`"
     cells = (f"`{flags}{taken}`", str(action.help), default)
     return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lamina.cli import data, evaluate, pictures, train
+from lamina.cli import data, evaluate, pictures, serve, train
 from lamina.cli.fields import Commands, Parser, add_fields, take_fields
 from lamina.cli.pictures import LoadDecomposer
 from lamina.cli.terminal import say
@@ -56,6 +56,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="lamina", description="A flat picture in, an editable stack of RGBA layers out.")
     parser.add_argument("--version", action="version", version=f"lamina {__version__}")
     commands = Commands(parser)
-    for module in (pictures, evaluate, data, train):
+    for module in (pictures, serve, evaluate, data, train):
         module.add(commands)
     return parser
