@@ -359,6 +359,7 @@ def test_models_tells_which_options_a_checkpoint_uses(
     facts = json.loads(capsys.readouterr().out)
     assert (facts["name"], facts["steps_trained"]) == ("small", "7")
     assert facts["ignores"] == ["prompt", "steps", "guidance"]
+    assert {"prompt", "guidance", "memory", "preset", "lora"} <= set(facts["published"]["uses"])
     weights.unlink()
     assert run("models") == 2
 

@@ -366,16 +366,21 @@ def _described(node: "Node", document: "Document", z: int, *, ground: bool) -> d
 def _models(args: argparse.Namespace) -> int:
     from lamina.decompose.compact import NOTHING
     from lamina.decompose.decomposer import embedded
+    from lamina.decompose.released_settings import Settings
     from lamina.model.checkpoint import read_header
+    from lamina.model.hub import OFFICIAL
 
     path = embedded()
     header = read_header(path)
     flags = [field.name for field in fields(DecomposeOptions)]
     uses = [name for name in flags if name not in NOTHING]
+    both = flags + [field.name for field in fields(Settings) if field.name not in ("device", "on_plan")]
     facts = {"name": "small", "kind": header.kind, "megabytes": round(path.stat().st_size / 1e6, 1)}
     if args.json:
-        print_json(**facts, uses=uses, ignores=list(NOTHING), **header.extra)
+        print_json(**facts, uses=uses, ignores=list(NOTHING), **header.extra, published={"name": OFFICIAL, "uses": both})
     else:
         print("{name}  ({megabytes} MB, in the package)".format(**facts))
         print(f"  uses {', '.join(map(flag, uses))}; ignores {', '.join(map(flag, NOTHING))}")
+        print(f"{OFFICIAL}  (58 GB, from the Hugging Face Hub; needs a GPU and the extra 'large')")
+        print(f"  uses {', '.join(map(flag, both))}; folders and files in its layouts too")
     return 0
