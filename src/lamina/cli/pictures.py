@@ -377,7 +377,8 @@ def _models(args: argparse.Namespace) -> int:
     both = flags + [field.name for field in fields(Settings) if field.name not in ("device", "on_plan")]
     facts = {"name": "small", "kind": header.kind, "megabytes": round(path.stat().st_size / 1e6, 1)}
     if args.json:
-        print_json(**facts, uses=uses, ignores=list(NOTHING), **header.extra, published={"name": OFFICIAL, "uses": both})
+        facts |= {"uses": uses, "ignores": list(NOTHING), "published": {"name": OFFICIAL, "uses": both}}
+        print_json(**facts, **header.extra)
     else:
         print("{name}  ({megabytes} MB, in the package)".format(**facts))
         print(f"  uses {', '.join(map(flag, uses))}; ignores {', '.join(map(flag, NOTHING))}")
