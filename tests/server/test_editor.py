@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,15 @@ def names(page: Page) -> list[str]:
     return page.locator("#layer-list .title").all_inner_texts()
 
 
+def until(page: Page, condition: str, arg: Any = None) -> None:
+    """Wait until a condition on what the editor has `shown` holds."""
+    question = f"async (arg) => {{ const {{ shown }} = await import('/static/session.js'); return {condition}; }}"
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(question, arg):  # wait_for_function takes the promise itself for a yes
+        assert time.monotonic() < end, f"never so: {condition}"
+        page.wait_for_timeout(20)
+
+
 def shown_document(page: Page) -> Any:
     """The document that the editor shows, from the service, with its pixels."""
     body = page.evaluate(
@@ -132,9 +142,7 @@ def test_a_designer_takes_a_picture_apart_changes_it_and_takes_it_on(editor: Any
 
     pixels_before = page.evaluate("async () => (await import('/static/session.js')).shown.doc.layers.at(-1).sha256")
     page.locator("#color").evaluate("(e) => { e.value = '#00ff00'; e.dispatchEvent(new Event('change')); }")
-    page.wait_for_function(
-        "async (id) => (await import('/static/session.js')).shown.doc.layers.at(-1).sha256 !== id", arg=pixels_before
-    )
+    until(page, "shown.doc.layers.at(-1).sha256 !== arg", pixels_before)
     green = shown_document(page).find("square").rgba
     assert green[..., 1].mean() > green[..., 0].mean() + 40
 
@@ -186,7 +194,7 @@ def test_layers_are_hidden_renamed_reordered_merged_and_deleted_by_keyboard_and_
     page.locator("#layer-list .row").first.click()
     page.locator("#view").focus()
     page.keyboard.press("Shift+ArrowRight")
-    page.wait_for_function("async () => (await import('/static/session.js')).shown.doc.layers.at(-1).x === 10")
+    until(page, "shown.doc.layers.at(-1).x === 10")
     page.keyboard.press("Delete")
     expect(page.locator("#layer-list li")).to_have_count(1)
     for _ in range(3):
@@ -206,7 +214,7 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float], *, sh
     page.mouse.up()
     if shift:
         page.keyboard.up("Shift")
-    page.wait_for_function("async (id) => (await import('/static/session.js')).shown.doc.id !== id", arg=before)
+    until(page, "shown.doc.id !== arg", before)
     return page.evaluate(
         """async () => {
           const { shown } = await import("/static/session.js");

@@ -55,11 +55,15 @@ export function matrix(layer) {
     .translate(-layer.width / 2, -layer.height / 2);
 }
 
-/** The raster's corners on the canvas, clockwise. @param {Layer} layer @returns {DOMPoint[]} */
-export function corners(layer) {
-  const at = matrix(layer);
-  const { width: w, height: h } = layer;
-  return [[0, 0], [w, 0], [w, h], [0, h]].map(([x, y]) => new DOMPoint(x, y).matrixTransform(at));
+/** The raster's corners on the canvas, clockwise; in 64 bits, where a browser's matrices may have 32.
+ * @param {Layer} layer @returns {DOMPoint[]} */
+export function corners({ x, y, width, height, scale, angle }) {
+  const turn = (angle * Math.PI) / 180;
+  const [cos, sin] = angle % 360 ? [Math.cos(turn), Math.sin(turn)] : [1, 0];
+  return [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([a, b]) => {
+    const [across, down] = [(a * width * scale[0]) / 2, (b * height * scale[1]) / 2];
+    return new DOMPoint(x + width / 2 + across * cos - down * sin, y + height / 2 + across * sin + down * cos);
+  });
 }
 
 /** Bounds of a node on the canvas. @param {Node} node */
