@@ -9,7 +9,8 @@
 VAE is runs/vae/checkpoint.safetensors. TEXT is a file of embeddings (lamina.train.text.store_text), or module:function
 that returns a lamina.train.text.TextEncoder; "hashed" understands nothing and is for trials with model=tiny. Samples
 come from shards=FOLDER or from scenes of bank=FOLDER. Numbers of steps and rates are the paper's where it gives them
-(Adam, 1e-5, 500, 400 and 400 thousand steps); batch, resolution and the VAE's schedule it does not give.
+(Adam, 1e-5, 500, 400 and 400 thousand steps); batch, resolution and the VAE's schedule it does not give. What came out
+becomes a model folder in the diffusers layout by recipes.release.
 """
 
 import math

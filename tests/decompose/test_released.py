@@ -266,6 +266,35 @@ def test_the_command_line_takes_a_folder_for_a_model(folder: Path, tmp_path: Pat
     assert len(list((tmp_path / "cache").iterdir())) == 2  # the prompt, and what guidance measures against
 
 
+@pytest.mark.slow
+@pytest.mark.peer
+def test_several_processes_write_one_document_the_same_as_ones(folder: Path, tmp_path: Path) -> None:
+    """Started as users start them; the first process alone writes and speaks."""
+    picture(60, 45).save(tmp_path / "photo.png")
+    command = [sys.executable, "-c", "import sys; from lamina.cli import main; sys.exit(main())", "decompose"]
+    given = ["photo.png", "--model", str(folder), "--steps", "2", "--layers", "2", "--prompt", "two boxes", "--json"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    environment = {**os.environ, "LAMINA_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)
+
+    def ran(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    alone = ran(*command, *given, "-o", "alone")
+    together = ran(*launch, *command, *given, "-o", "together")
+    assert alone.returncode == together.returncode == 0, together.stderr[-3000:]
+    assert [json.loads(line)["document"] for line in together.stdout.splitlines()] == ["together"]
+    assert read(tmp_path / "together") == read(tmp_path / "alone")
+
+
+@pytest.mark.peer
+def test_several_processes_do_not_take_steps_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(InputError, match="preset 'fast' takes steps over, which several processes cannot; use --pre"):
+        ReleasedLooker(open_released(folder), Settings(preset="fast"))
+
+
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 

@@ -48,6 +48,26 @@ def test_a_table_says_what_the_modulations_say_to_the_last_bit(dtype: torch.dtyp
             assert torch.equal(said, whole(slots, condition[:, 0], text, t[None], (2, 3)))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_last_block_leaves_out_what_nothing_reads_and_gives_the_same_layers(
+    folder: Path, dtype: torch.dtype
+) -> None:
+    engine, given, seen = model(folder, dtype=dtype), inputs(), {}
+    last = list(engine.denoiser.blocks)[-1]
+    for name, part in {"queries": last.attn.to_q, "keys": last.attn.to_k, "mlp": last.img_mlp}.items():
+        part.register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out.shape[1]}))
+    for name in ("add_q_proj", "to_add_out"):
+        getattr(last.attn, name).register_forward_hook(lambda *_: pytest.fail("the context is not read any more"))
+    slots, condition = 3 * 6, 6
+    lean = engine.layers(**given)
+    assert seen == {"queries": slots, "keys": slots + condition, "mlp": slots}
+    for module in (last.attn.add_q_proj, last.attn.to_add_out):
+        module._forward_hooks.clear()
+    last.context_out = True
+    assert torch.equal(engine.layers(**given), lean)
+    assert seen == dict.fromkeys(seen, slots + condition)
+
+
 def test_modulations_are_a_third_of_the_published_weights_and_stay_out() -> None:
     from lamina.model.config import preset
     from lamina.model.mmdit import MMDiT

@@ -182,6 +182,10 @@ def test_a_block_without_context_out_sees_the_same_and_leaves_the_context() -> N
     seen, read = last(*inputs)
     torch.testing.assert_close(seen, block(*inputs)[0], **CLOSE)
     assert torch.equal(read, inputs[1])
+    part, _ = last(*inputs, own=7)
+    torch.testing.assert_close(part, seen[:, :7], **CLOSE)
+    whole, _ = block(*inputs, own=7)  # further blocks read what this one gives: all of it
+    assert whole.shape == seen.shape
 
 
 @torch.no_grad()

@@ -18,12 +18,24 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import tiny_released as tiny
-from lamina.errors import InputError
+from lamina.errors import InputError, MissingExtraError
 from lamina.model.pace import Pace
-from lamina.model.spread import SpreadDenoiser
+from lamina.model.spread import SpreadDenoiser, join, several, told
 
 torch.set_num_threads(1)
-dist.init_process_group("gloo")
+assert several()
+assert join(torch.device("cpu")) == torch.device("cpu")
+first = dist.get_rank() == 0
+assert told(lambda: dist.get_rank() + 7) == 7
+def lacking():
+    assert first
+    raise MissingExtraError("a text encoder", "large")
+try:
+    told(lacking)
+except MissingExtraError as error:
+    assert str(error).startswith("a text encoder needs the extra 'large'")
+else:
+    raise AssertionError
 engine = tiny.model(Path(sys.argv[1]))
 alone, given = engine.denoiser, tiny.inputs(layers=2)
 for halves in (True, False):

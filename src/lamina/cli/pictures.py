@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamina.cli.fields import Commands, Run, add_fields, flag, take_fields
-from lamina.cli.terminal import Clock, about, importing, print_json, progress, say
+from lamina.cli.terminal import Clock, about, importing, leads, print_json, progress, say
 from lamina.errors import FormatError, InputError
 from lamina.options import DecomposeOptions
 
@@ -100,6 +100,8 @@ def _decompose(args: argparse.Namespace) -> int:
                     decomposer = args.load_decomposer(args.model, args.device, **_settings(args))
                     clock.lap("load")
                 document = decomposer(picture, options, _stepper(decomposer.stages, clock, show))
+            if not leads():
+                continue
             lost = formats.write(document, target)
             clock.lap("write")
         except (InputError, FormatError) as error:
@@ -133,6 +135,8 @@ def _split(args: argparse.Namespace) -> int:
         decomposer = args.load_decomposer(args.model, args.device, **_settings(args))
         clock.lap("load")
         document = decomposer.split(document, args.layer, options, _stepper(decomposer.stages, clock, show))
+    if not leads():
+        return 0
     from lamina import formats
 
     lost = formats.write(document, target)
@@ -239,7 +243,9 @@ def load_decomposer(model: str, device: str, **settings: Any) -> Any:
         from lamina.decompose import released
         from lamina.decompose.decomposer import Decomposer
     if released.is_released(model):
-        return released.load_released(model, released.Settings(device=device, on_plan=say, **settings))
+        return released.load_released(
+            model, released.Settings(device=device, on_plan=say if leads() else None, **settings)
+        )
     if settings:
         say(f"warning: the checkpoint '{model}' ignores {', '.join(map(flag, settings))}")
     return Decomposer.load(model, device=device)

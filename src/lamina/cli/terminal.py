@@ -10,12 +10,17 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Clock", "about", "importing", "print_json", "progress", "say"]
+__all__ = ["Clock", "about", "importing", "leads", "print_json", "progress", "say"]
 
 
 def say(words: object) -> None:
     """One line on stderr."""
     print("lamina:", " ".join(str(words).split()), file=sys.stderr, flush=True)
+
+
+def leads() -> bool:
+    """Whether this process writes: of several that torchrun started to work together, the first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def about(error: Exception, *names: str) -> str:
@@ -69,7 +74,7 @@ def progress(label: str) -> Generator[Callable[[str], None]]:
     """Yield a way to show what is being done. On a terminal that is one line, wiped at the end; elsewhere nothing."""
 
     def show(words: str) -> None:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and leads():
             print(f"\r\x1b[K{label}: {words}", end="", file=sys.stderr, flush=True)
 
     show("loading")

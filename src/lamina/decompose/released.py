@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from lamina.model.pace import PACES
 from lamina.model.plans import Plan, choose_plan, memory_budget, next_smaller
 from lamina.model.quantize import quantized
 from lamina.model.released import ReleasedModel, draw_noise, load_vae
+from lamina.model.spread import SpreadDenoiser, join, several, told
 from lamina.model.text import EMPTY, Prompts, cache_folder
 from lamina.options import DecomposeOptions
 from lamina.pixels import PictureLike, model_size, over_flat, to_model
@@ -51,6 +52,8 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _AUTO = 4
 """Layers where the number is left to the network, which cannot tell: as many as its own demonstrations ask for."""
@@ -90,14 +93,22 @@ class ReleasedLooker:
     ) -> None:
         """`free` says how many bytes of device memory there are; `cache` keeps embeddings.
 
-        Raises CheckpointError for a LoRA that does not fit, DeviceError without a fitting device.
+        Where torchrun started several processes they share the work, and every one of them must look at the same
+        pictures. Raises CheckpointError for a LoRA that does not fit, DeviceError without a fitting device, InputError
+        for a preset that several processes cannot work by.
         """
         self.settings = settings or Settings()
+        self._spread = several()
+        if self._spread and PACES[self.settings.preset].reuse > 0:
+            raise InputError(
+                f"preset '{self.settings.preset}' takes steps over, which several processes cannot; use --preset exact"
+            )
         merged = released.transformer
         for path in self.settings.lora:
             merged = with_lora(merged, path)
         self.released = replace(released, transformer=merged)
-        self.device = device or _device(self.settings.device, released.config.mmdit)
+        place = device or _device(self.settings.device, released.config.mmdit)
+        self.device = join(place) if self._spread else place
         self._free = free or (lambda: _free_bytes(self.device))
         stored = released.transformer["img_in.weight"].read().dtype
         self.dtype = torch.float32 if self.device.type == "cpu" and stored == torch.float32 else torch.bfloat16
@@ -155,7 +166,7 @@ class ReleasedLooker:
         flat = np.ascontiguousarray(rgba[..., :3]) if (rgba[..., 3] == 255).all() else over_flat(rgba, (255, 255, 255))
         small = Image.fromarray(flat, "RGB").resize(size, Image.Resampling.LANCZOS)
         pixels = np.dstack([np.asarray(small), np.full((size[1], size[0]), 255, np.uint8)])
-        texts, bare = self._texts(options, small)
+        self.caption, texts, bare = self._agreed(lambda: self._texts(options, small))
         layers = self._sampled(to_model(pixels)[None], texts, bare, size, count, options, options.seed + attempt)
         return to_coarse(layers)
 
@@ -172,19 +183,23 @@ class ReleasedLooker:
             raise InputError("layers from words alone need a prompt, got an empty one")
         if size[0] % multiple or size[1] % multiple:
             raise InputError(f"a size of {size[0]}x{size[1]} does not divide by {multiple}")
-        texts, bare = self.prompts([prompt]), self.prompts([EMPTY])
+        texts, bare = self._agreed(lambda: (self.prompts([prompt]), self.prompts([EMPTY])))
         return self._sampled(None, texts, bare, size, layer_count(options), options, options.seed)
 
-    def _texts(self, options: DecomposeOptions, picture: Image.Image) -> tuple[Text, Text | None]:
-        self.caption = ""
+    def _agreed(self, make: Callable[[], T]) -> T:
+        """What the first process makes: two text encoders may differ in a word."""
+        return told(make) if self._spread else make()
+
+    def _texts(self, options: DecomposeOptions, picture: Image.Image) -> tuple[str, Text, Text | None]:
+        """The caption if one was written, the prompt's embedding, that of the empty prompt if guidance needs it."""
         if not self.prompts.loaded:
             self.prompts.device = text_place(self.device, self._free(), self.prompts.bytes)
         try:
-            prompt = options.prompt.strip()
+            prompt, caption = options.prompt.strip(), ""
             if not prompt:
-                prompt = self.caption = self.prompts.caption(picture, self.settings.language)
+                prompt = caption = self.prompts.caption(picture, self.settings.language)
                 _log.info("caption: %s", prompt)
-            return self.prompts([prompt]), None if _guidance(options) == 1 else self.prompts([EMPTY])
+            return caption, self.prompts([prompt]), None if _guidance(options) == 1 else self.prompts([EMPTY])
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 "the text encoder ran out of device memory; give a prompt met before, or use --device cpu once with "
@@ -240,7 +255,8 @@ class ReleasedLooker:
             for module in modules:
                 module.compile()
         vae = load_vae(self.released, device=self.device, dtype=self.dtype)
-        model = ReleasedModel(self.released, vae, Denoiser(network, blocks), device=self.device, frames=plan.frames)
+        denoiser = (SpreadDenoiser if self._spread else Denoiser)(network, blocks)
+        model = ReleasedModel(self.released, vae, denoiser, device=self.device, frames=plan.frames)
         self._model = plan, model
         return model
 

@@ -164,23 +164,24 @@ class Denoiser:
         start = embedded(network, slots, stage)
         own = count * slots.shape[2]
         streams = [(start, branch.context) for branch in stage.branches]
-        firsts: list[tuple[Tensor, Tensor]] = []
+        firsts: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             said = now.shifts(number)
             streams = [
-                block(visual, context, p.visual_rope, p.context_rope, said, p.text_mask, p.visual_mask)
+                block(visual, context, p.visual_rope, p.context_rope, said, p.text_mask, p.visual_mask, own)
                 for (visual, context), p in zip(streams, (branch.places for branch in stage.branches), strict=True)
             ]
             if number == 0 and memos is not None:
-                firsts = streams
-                if all(memo.may_skip(start, visual) for memo, (visual, _) in zip(memos, firsts, strict=True)):
-                    streams = [memo.take_over(*first) for memo, first in zip(memos, firsts, strict=True)]
+                firsts = [visual for visual, _ in streams]
+                if all(memo.may_skip(start, first) for memo, first in zip(memos, firsts, strict=True)):
+                    finals = [memo.take_over(first) for memo, first in zip(memos, firsts, strict=True)]
                     break
         else:
+            finals = [visual[:, :own] for visual, _ in streams]
             if memos is not None:
-                for memo, first, final in zip(memos, firsts, streams, strict=True):
+                for memo, first, final in zip(memos, firsts, finals, strict=True):
                     memo.learn(start, first, final)
-        found = [network.proj_out(network.norm_out(visual[:, :own], now.time[None])) for visual, _ in streams]
+        found = [network.proj_out(network.norm_out(final, now.time[None])) for final in finals]
         return [rearrange(velocity, "b (n s) c -> b n s c", n=count) for velocity in found]
 
 

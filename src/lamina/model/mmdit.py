@@ -56,7 +56,7 @@ class MMDiT(nn.Module):
         self.txt_norm = nn.RMSNorm(config.text_width, eps=_EPS)
         self.txt_in = nn.Linear(config.text_width, width)
         self.time_text_embed = _TimeEmbedding(width)
-        # Nothing reads the context after the last block, so its way out is not computed there.
+        # Nothing reads the context or the condition after the last block, so they have no way out of it.
         self.transformer_blocks = nn.ModuleList(
             [
                 DualStreamBlock(width, config.heads, context_out=i + 1 < config.depth, tabled=tabled)
@@ -94,7 +94,7 @@ class MMDiT(nn.Module):
         if condition is not None:
             sequence = torch.cat([sequence, condition], dim=1)
         visual, context = self.img_in(sequence), self.txt_in(self.txt_norm(text))
-        modulation = self.time_text_embed(timestep, rgb)
+        modulation, own = self.time_text_embed(timestep, rgb), count * per_slot
         for block in self.transformer_blocks:
             visual, context = block(
                 visual,
@@ -104,8 +104,9 @@ class MMDiT(nn.Module):
                 modulation,
                 places.text_mask,
                 places.visual_mask,
+                own,
             )
-        velocity = self.proj_out(self.norm_out(visual[:, : count * per_slot], modulation))
+        velocity = self.proj_out(self.norm_out(visual[:, :own], modulation))
         return rearrange(velocity, "b (n s) c -> b n s c", n=count)
 
     def places(
@@ -137,8 +138,8 @@ class DualStreamBlock(nn.Module):
     """A transformer block with its own parameters for the visual and the context stream and one joint attention.
 
     `modulated`: norms have no weights of their own but are shifted, scaled and gated by the time embedding; else plain
-    norms and residuals, for networks of one step. `context_out=False` is for a block after which nothing reads the
-    context: it comes back as it was, at no cost. The parameters are the same either way. `tabled`: without the
+    norms and residuals, for networks of one step. `context_out=False` is for the last block, after which nothing reads
+    the context: it comes back as it was, at no cost. The parameters are the same either way. `tabled`: without the
     modulations' own weights; what they say is given as Shifts.
     """
 
@@ -173,13 +174,16 @@ class DualStreamBlock(nn.Module):
         modulation: Float[Tensor, "b d"] | Shifts | None = None,
         context_mask: Bool[Tensor, "b t"] | None = None,
         visual_mask: Bool[Tensor, "b s"] | None = None,
-    ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b t d"]]:
+        own: int | None = None,
+    ) -> tuple[Float[Tensor, "b own d"], Float[Tensor, "b t d"]]:
         """Both streams after attention and MLP.
 
         `modulation` is the time embedding, or what the modulations say of it, for a modulated block only;
         `context_mask` and `visual_mask` are true on tokens that may be attended to. A rope of a picture's own,
-        "b 1 t k 2", turns every picture differently.
+        "b 1 t k 2", turns every picture differently. `own` is how many of the first visual tokens are read after the
+        last block: a block without `context_out` gives these alone, and the others are only attended to.
         """
+        own = visual.shape[1] if own is None or self.context_out else min(own, visual.shape[1])
         said = modulation if isinstance(modulation, Shifts) else self.shifts(modulation)
         img, txt = (_six(stream) for stream in (said or (None, None)))
         seen, read = self.attn(
@@ -189,8 +193,9 @@ class DualStreamBlock(nn.Module):
             context_rope,
             _joint_mask(context, visual, context_mask, visual_mask),
             self.context_out,
+            own,
         )
-        visual = visual + _gated(seen, img[2])
+        visual = visual[:, :own] + _gated(seen, img[2])
         visual = visual + _gated(self.img_mlp(_shifted(self.img_norm2(visual), img[3:5])), img[5])
         if read is None:
             return visual, context
@@ -228,9 +233,10 @@ class _JointAttention(nn.Module):
         context_rope: Float[Tensor, "*n t k 2"],
         mask: Bool[Tensor, "b 1 1 all"] | None,
         context_out: bool,
-    ) -> tuple[Float[Tensor, "b s d"], Float[Tensor, "b t d"] | None]:
-        """What each stream reads; None for a context that asks nothing."""
-        query = apply_rope(self.norm_q(self._split(self.to_q(visual))), visual_rope)
+        own: int,
+    ) -> tuple[Float[Tensor, "b own d"], Float[Tensor, "b t d"] | None]:
+        """What the first `own` visual tokens and the context read; None for a context that asks nothing."""
+        query = apply_rope(self.norm_q(self._split(self.to_q(visual[:, :own]))), visual_rope[:own])
         key = apply_rope(self.norm_k(self._split(self.to_k(visual))), visual_rope)
         seen = self._split(self.to_v(visual))
         if self.gather is not None:

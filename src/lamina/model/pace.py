@@ -51,7 +51,7 @@ class Memo:
     skipped: int = 0
     """Steps taken over in all."""
     _first: Tensor | None = field(default=None)
-    _rest: tuple[Tensor, Tensor] | None = field(default=None)
+    _rest: Tensor | None = field(default=None)
 
     def may_skip(self, before: Tensor, after: Tensor) -> bool:
         """Whether the further blocks may be left out, told from what the first did to the visual stream."""
@@ -61,18 +61,19 @@ class Memo:
         change = (after - before - known).abs().mean() / known.abs().mean().clamp_min(1e-12)
         return bool(change < self.reuse)
 
-    def take_over(self, visual: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """What the further blocks would give, as they did it last."""
+    def take_over(self, visual: Tensor) -> Tensor:
+        """What the further blocks would give of the tokens that are read after them, as they did it last."""
         assert self._rest is not None
         self.taken += 1
         self.skipped += 1
-        return visual + self._rest[0], context + self._rest[1]
+        return visual[:, : self._rest.shape[1]] + self._rest
 
-    def learn(self, before: Tensor, after: tuple[Tensor, Tensor], final: tuple[Tensor, Tensor]) -> None:
-        """Keep what the first block (`after` - `before`) and the further ones (`final` - `after`) did."""
+    def learn(self, before: Tensor, after: Tensor, final: Tensor) -> None:
+        """Keep what the first block (`after` - `before`) and the further ones (`final` - `after`) did to the visual
+        stream; `final` may end before the tokens that nothing reads."""
         self.taken = 0
-        self._first = after[0] - before
-        self._rest = final[0] - after[0], final[1] - after[1]
+        self._first = after - before
+        self._rest = final - after[:, : final.shape[1]]
 
 
 def memos(pace: Pace, count: int) -> list[Memo] | None:

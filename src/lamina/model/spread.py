@@ -7,8 +7,10 @@ denoiser, no sampler.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from collections.abc import Sequence
-from typing import Any
+import atexit
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,13 +18,55 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from lamina.errors import InputError
+from lamina.errors import DeviceError, InputError, LaminaError
 from lamina.model.blocks import Blocks
 from lamina.model.denoise import Denoiser, Stage, Table, embedded
 from lamina.model.mmdit import MMDiT
 from lamina.model.pace import Memo
 
-__all__ = ["SpreadDenoiser"]
+__all__ = ["SpreadDenoiser", "join", "several", "told"]
+
+T = TypeVar("T")
+
+
+def several() -> bool:
+    """Whether torchrun started this process as one of several, by what it leaves in the environment."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def join(device: torch.device) -> torch.device:
+    """Join the other processes; return this one's own device, of the kind of `device`.
+
+    Raises DeviceError where a process has no GPU of its own, or the kind is neither CUDA nor the CPU.
+    """
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"several processes work on CUDA or on the CPU, not on {device.type}; start one alone")
+    if device.type == "cuda":
+        index, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if index >= count:
+            raise DeviceError(f"process {index + 1} has no GPU of its own, there are {count}; start {count} at most")
+        device = torch.device("cuda", index)
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        # Words and settings go between processes in host memory, tensors between GPUs.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        atexit.register(_leave)
+    return device
+
+
+def told(make: Callable[[], T]) -> T:
+    """What the first process makes, in all of them; an error of ours that it meets is raised in all."""
+    said: list[Any] = [None, None, None]
+    if dist.get_rank() == 0:
+        try:
+            said[0] = make()
+        except LaminaError as error:
+            said[1:] = type(error), str(error)
+    dist.broadcast_object_list(said, src=0)
+    value, kind, words = said
+    if kind is not None:
+        raise kind.__new__(kind, words)  # not made anew: one kind takes other words than it says
+    return value
 
 
 class SpreadDenoiser(Denoiser):
@@ -65,10 +109,20 @@ class SpreadDenoiser(Denoiser):
         start = self._part(start, 1)
         places = [branch.places._replace(visual_rope=self._part(branch.places.visual_rope, 0)) for branch in mine]
         streams = [(start, branch.context) for branch in mine]
+        asked = own if self._size == 1 else None  # a part's members wait for one another, whatever is left out
         for number, block in enumerate(self.blocks):
             block.attn.gather = lambda x: self._gathered(x, 2, length)  # pyright: ignore
             streams = [
-                block(visual, context, p.visual_rope, p.context_rope, now.shifts(number), p.text_mask, p.visual_mask)
+                block(
+                    visual,
+                    context,
+                    p.visual_rope,
+                    p.context_rope,
+                    now.shifts(number),
+                    p.text_mask,
+                    p.visual_mask,
+                    asked,
+                )
                 for (visual, context), p in zip(streams, places, strict=True)
             ]
         found = [
@@ -101,6 +155,11 @@ class SpreadDenoiser(Denoiser):
         parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(self._size)]
         dist.all_gather(parts, x.contiguous(), group=self._row)
         return torch.cat(parts, dim=dim).narrow(dim, 0, length)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _own_group(groups: list[list[int]], rank: int) -> Any:
