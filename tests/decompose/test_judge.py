@@ -124,3 +124,16 @@ def test_large_pictures_are_judged_like_small_ones() -> None:
 def test_a_stack_that_the_network_is_surer_of_is_judged_better() -> None:
     sure, unsure = (judging.judge(PICTURE, GOOD, [value] * 3).score for value in (0.9, 0.4))
     assert sure == pytest.approx(unsure + 0.5)
+
+
+@pytest.mark.parametrize("radius", [80, 90])
+def test_nothing_is_said_of_a_good_stack_before_transparency(radius: int) -> None:
+    base, hole = blob("base", (245, 245, 245), (150, 120), radius), blob("hole", (0, 0, 0), (150, 120), 50)
+    rgba = blob("ring", (240, 190, 40), (150, 120), 90).rgba.copy()
+    rgba[..., 3] = np.where(hole.rgba[..., 3] > 127, 0, rgba[..., 3])
+    stack = (base, Layer(id="ring", name="ring", rgba=rgba))
+    shown = picture(*stack)
+    shown[shown[..., 3] == 0] = (240, 190, 40, 0)  # as where colours go on below alpha 0
+    verdict = judge(shown, stack)
+    assert not verdict.cuts
+    assert not verdict.ghosts

@@ -194,3 +194,41 @@ def test_an_unused_layer_gets_a_separate_thing_where_that_is_asked_for():
     assert lift(picture, coarse)[2].rgba.shape == (1, 1, 4)
     alpha = on_canvas(lift(picture, coarse, use_all=True)[2])[..., 3] / 255
     assert np.minimum(alpha, alphas[2]).sum() > 0.9 * np.maximum(alpha, alphas[2]).sum()
+
+
+def test_a_wide_layer_has_no_seams_between_what_lies_on_it_and_its_ground():
+    """Above the working size: where the nearest other layer changes from a lower to an upper one."""
+    height, width = 900, 1600
+    card, dot = np.zeros((2, height, width), np.float32)
+    card[100:800, 200:1400] = 1
+    dot[400:500, 400:500] = 1
+    colours = [
+        np.full((height, width, 3), colour, np.float32) for colour in ((70, 90, 160), (250, 250, 250), (30, 40, 30))
+    ]
+    alphas = [np.ones_like(card), card, dot]
+    picture = flat(colours, alphas)
+    _, middle, _ = lift(picture, coarse_of(colours, alphas, size=(64, 36)))
+    alpha = on_canvas(middle, height, width)[..., 3]
+    alone = np.zeros((height, width), bool)
+    alone[110:790, 210:1390] = True
+    alone[390:510, 390:510] = False
+    assert (alpha[alone] == 255).all()
+
+
+def test_below_things_on_a_transparent_ground_is_no_black_silhouette():
+    height, width = 180, 240
+    thing = disc(height, width, (115, 85), 50)
+    cast = 0.5 * cv2.GaussianBlur(np.roll(thing, 8, axis=0), (0, 0), 8)
+    union = thing + (1 - thing) * cast
+    colour = thing[..., None] * np.float32((30, 90, 160)) / np.maximum(union, 1e-6)[..., None]
+    picture = np.floor(np.dstack([colour, 255 * union]) + 0.5).astype(np.uint8)
+    picture[picture[..., 3] == 0] = 0
+    colours = [np.zeros((height, width, 3), np.float32), np.full((height, width, 3), (30, 90, 160), np.float32)]
+    layers, _ = make_exact(picture, lift(picture, coarse_of(colours, [np.ones_like(thing), thing])))
+    made = flatten(Document(width=width, height=height, layers=tuple(layers)))
+    seen = picture[..., 3] > 0
+    assert np.array_equal(made[..., 3], picture[..., 3])
+    assert np.array_equal(made[seen], picture[seen])
+    ground = on_canvas(layers[0])[..., 3]
+    assert ground[60:110, 90:140].max() < 130
+    assert ground[142:150, 100:130].max() > 50

@@ -47,3 +47,15 @@ def test_colours_of_neither_layer_and_layers_of_one_colour_stay():
 def test_a_single_layer_stays():
     picture, _, _, weights = ring()
     assert not settle(np.zeros((60, 80), np.uint8), picture, weights).any()
+
+
+def test_a_highlight_of_the_grounds_colour_is_no_hole():
+    y, x = np.mgrid[0:480, 0:640]
+    thing = np.hypot(y - 240, x - 320) < 200
+    bright = np.exp(-np.square(np.hypot(y - 180, x - 280) / 24))[..., None]
+    picture = np.where(thing[..., None], np.array(INK) + bright * (np.array(PAPER) - INK), PAPER).astype(np.uint8)
+    picture[340:346, 280:320] = PAPER  # a gap has hard edges
+    weights = np.stack([np.where(thing, 0.3, 1), np.where(thing, 0.7, 0)]).astype(np.float32)
+    found = settle(thing.astype(np.uint8), picture, weights)
+    assert (found[130:230, 230:330] == 1).all()
+    assert (found[340:346, 280:320] == 0).all()

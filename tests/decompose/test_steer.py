@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lamina.decompose.above import under_point
 from lamina.decompose.decomposer import Decomposer
 from lamina.decompose.lift import Coarse
 from lamina.document.composite import flatten
@@ -193,3 +194,43 @@ def test_boxes_are_in_pixels_of_the_picture_as_it_is_seen(decomposer: Decomposer
     document = decomposer(tmp_path / "turned.png", DecomposeOptions(box=(DISC,)))
     assert (document.width, document.height) == (WIDTH, HEIGHT)
     assert overlap(document.layers[-1], truth["disc"]) > 0.9
+
+
+class Vague(Blind):
+    """Sees the disc, as a blob that is not round and lies beside it a little, and a card with all that is on it."""
+
+    def look(self, rgba: np.ndarray, options: DecomposeOptions, attempt: int = 0) -> Coarse:
+        visible = np.zeros((3, 12, 16), np.float32)
+        visible[1, 2:6, 2:6] = 0.8
+        visible[2, 2:5, 9:15] = 0.8
+        visible[0] = 1 - visible.sum(axis=0)
+        rgb = np.full((3, 12, 16, 3), 0.5, np.float32)
+        return Coarse(visible=visible, alpha=visible, rgb=rgb, confidence=np.full(3, 0.8, np.float32))
+
+
+def test_a_point_gets_the_thing_and_not_the_networks_rough_outline() -> None:
+    picture, truth = scene("plain")
+    document = Decomposer(Vague())(picture, DecomposeOptions(point=((62, 62),)))
+    assert overlap(document.layers[-1], truth["disc"]) > 0.97
+    assert exact(document, picture)
+
+
+def test_a_point_on_a_patch_gets_what_lies_on_it_but_what_earlier_points_asked_for() -> None:
+    rgb = np.full((200, 300, 3), (40, 60, 130), np.uint8)
+    rgb[10:190, 10:290] = 250
+    rgb[10:190, 10:100] = (225, 228, 234)
+    rgb[40:70, 30:60] = (200, 40, 30)
+    window = np.zeros((200, 300), np.uint8)
+    window[10:190, 10:290] = 1
+    sidebar = np.zeros((200, 300), bool)
+    sidebar[10:190, 10:100] = True
+    icon = np.zeros((200, 300), bool)
+    icon[40:70, 30:60] = True
+
+    def agrees(x: int, y: int, label: np.ndarray, truth: np.ndarray) -> bool:
+        found = under_point(rgb, x, y, label)
+        return found is not None and int((found.mask ^ truth).sum()) <= 8
+
+    assert agrees(20, 150, window, sidebar)
+    assert agrees(45, 55, window, icon)
+    assert agrees(20, 150, np.where(icon, 255, window).astype(np.uint8), sidebar & ~icon)

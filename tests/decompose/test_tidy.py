@@ -111,3 +111,15 @@ def test_dots_of_letters_stay_with_their_letters():
     words = lettering(13, "iiii jjjj iii\nijijij iii")
     stack = (ground(), patch("a", (220, 30, 40), side=20, x=70, y=10), words)
     assert np.array_equal(tidied(*stack).layers[-1].rgba[..., 3].sum(), words.rgba[..., 3].sum())
+
+
+def test_the_bottom_of_a_mostly_transparent_picture_is_named_by_its_kind_and_goes_when_empty():
+    shade = np.zeros((SIZE, SIZE, 4), np.uint8)
+    shade[40:80, 40:80] = (10, 10, 20, 90)
+    soft, red = Layer(id="s", name="", rgba=shade), patch("r", (220, 30, 40), x=45, y=45)
+    assert [layer.name for layer in tidied(soft, red).layers] == ["Shadow", "Shape red"]
+    empty = Layer(id="e", name="", rgba=np.zeros((1, 1, 4), np.uint8))
+    assert [layer.name for layer in tidied(empty, red, patch("b", (40, 60, 200), x=80)).layers] == [
+        "Shape red",
+        "Shape blue",
+    ]

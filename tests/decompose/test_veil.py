@@ -71,3 +71,30 @@ def test_the_layer_takes_its_shadow_along_and_the_ground_is_bare():
     alpha = np.zeros(SIZE, np.float32)
     alpha[thing.y : thing.y + thing.height, thing.x : thing.x + thing.width] = thing.rgba[..., 3] / 255
     assert np.abs(alpha - (mask + (1 - mask) * cast)).max() < 0.06
+
+
+def test_a_wide_shadow_stays_with_its_thing_beside_another_one():
+    mask, other = np.zeros((2, *SIZE), np.float32)
+    mask[50:110, 90:230] = 1
+    other[150:180, 110:210] = 1
+    cast = 0.5 * cv2.GaussianBlur(np.roll(mask, 14, axis=0), (0, 0), 7)  # reaches beyond the middle of the gap
+    plain = np.full((*SIZE, 3), (228, 222, 205), np.float32)
+    picture = plain * (1 - cast[..., None])
+    picture[mask > 0], picture[other > 0] = (60, 120, 200), (200, 60, 40)
+    rgba = np.dstack([np.floor(picture + 0.5), np.full(SIZE, 255)]).astype(np.uint8)
+    small = [cv2.resize(values, (40, 30), interpolation=cv2.INTER_AREA) for values in (mask, other)]
+    visible = np.stack([1 - small[0] - small[1], *small])
+    rgb = np.full((3, 30, 40, 3), 0.5, np.float32)
+    alpha = np.stack([np.ones_like(small[0]), *small])
+    layers, _ = make_exact(rgba, lift(rgba, Coarse(visible=visible, alpha=alpha, rgb=rgb, confidence=np.ones(3))))
+    assert np.array_equal(flatten(Document(width=SIZE[1], height=SIZE[0], layers=tuple(layers))), rgba)
+    gap = np.zeros(SIZE, bool)
+    gap[112:146, 110:210] = True
+    found = []
+    for layer in layers:
+        raster = np.zeros((*SIZE, 4), np.uint8)
+        raster[layer.y : layer.y + layer.height, layer.x : layer.x + layer.width] = layer.rgba
+        found.append(raster)
+    assert np.abs(found[0][gap][:, :3].astype(int) - (228, 222, 205)).max() <= 8
+    assert np.abs(found[1][..., 3] / 255 - cast)[gap & (cast > 0.06)].max() < 0.08
+    assert found[2][gap][:, 3].max() < 26

@@ -108,7 +108,7 @@ def under_point(rgb: UInt8[np.ndarray, "h w 3"], x: int, y: int, label: UInt8[np
     """The thing under pixel (x, y); None where that is the ground. `label` is who a network sees at each pixel.
 
     In this order: the line of letters that the point hits; the part of the layer seen there; what stands there off the
-    ground by colour; the patch of even colour.
+    ground by colour; the patch of even colour with what lies on it and is seen to be of the same layer.
     """
     lab: Any = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     regions = segment(rgb)
@@ -116,12 +116,13 @@ def under_point(rgb: UInt8[np.ndarray, "h w 3"], x: int, y: int, label: UInt8[np
     line = _line_at(lab, x, y)
     reached, near = border_ground(rgb)
     candidates = [line] if line is not None else []
-    if label[y, x]:
-        candidates.append(_part_at(label == label[y, x], x, y))
-    elif not reached[y, x] and not near[y, x]:
-        candidates.append(_part_at(~(reached | near), x, y))
+    own = label == label[y, x]
+    if not label[y, x]:
+        own &= ~(reached | near)
+    if own[y, x]:
+        candidates.append(_part_at(own, x, y))
     if not reached[y, x]:
-        candidates.append(patch)
+        candidates.append(patch | (_enclosed(patch) & own))
     for mask in candidates:
         if _LEAST <= mask.sum() < _LARGE * mask.size:
             rim = (cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0) & ~mask
@@ -226,6 +227,12 @@ def _own_parts(found: Bool[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) 
 def _part_at(mask: Bool[np.ndarray, "h w"], x: int, y: int) -> Bool[np.ndarray, "h w"]:
     _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     return parts == parts[y, x]
+
+
+def _enclosed(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """What a mask surrounds: parts of the rest that do not reach the rim of the canvas."""
+    _, rest = cv2.connectedComponents(np.pad(~mask, 1, constant_values=True).astype(np.uint8), connectivity=4)
+    return ~mask & (rest[1:-1, 1:-1] != rest[0, 0])
 
 
 def _line_at(lab: Any, x: int, y: int) -> Bool[np.ndarray, "h w"] | None:

@@ -54,6 +54,10 @@ _BAND = 9
 """Pixels (odd) within which colours of a layer and of its ground are averaged."""
 
 _LEAST_BAND = 24
+
+_OPAQUE = 250
+"""Alpha of the picture (0-255) from which colours below can be told."""
+
 _TELLING = (0.03, 0.97)
 
 
@@ -85,7 +89,7 @@ def judge(picture: UInt8[np.ndarray, "h w 4"], layers: Sequence[Layer], confiden
     weights = _visible(stack)
     label = weights.argmax(axis=0)
     rgb = np.ascontiguousarray(view[..., :3])
-    edges, cuts = _borders(label, rgb, len(layers))
+    edges, cuts = _borders(label, view, len(layers))
     shares = weights.mean(axis=(1, 2)) / max(float(weights.mean(axis=(1, 2)).sum()), 1e-9)
     terms = {
         "ground": _ground_overlap(label == 0, rgb) if (view[..., 3] == 255).all() else 0.5,
@@ -96,7 +100,7 @@ def judge(picture: UInt8[np.ndarray, "h w 4"], layers: Sequence[Layer], confiden
     return Verdict(
         score=sum(_WEIGHTS[name] * value for name, value in terms.items()),
         terms=terms,
-        ghosts=tuple(int(k) for k in np.flatnonzero(_ghosts(stack, label) > _GHOST)),
+        ghosts=tuple(int(k) for k in np.flatnonzero(_ghosts(stack, label, view[..., 3]) > _GHOST)),
         cuts=tuple(Cut(lower=a, upper=b) for a, b in cuts),
     )
 
@@ -131,10 +135,10 @@ def _visible(stack: Sequence[Any]) -> Float[np.ndarray, "L h w"]:
     return weights
 
 
-def _borders(label: Any, rgb: Any, count: int) -> tuple[float, list[tuple[int, int]]]:
-    """Share of all border length with an edge, and the pairs whose border has none."""
+def _borders(label: Any, view: Any, count: int) -> tuple[float, list[tuple[int, int]]]:
+    """Share of all border length with an edge, of colour or alpha, and the pairs whose border has none."""
     box = np.ones((5, 5), np.uint8)
-    spread = (cv2.dilate(rgb, box).astype(np.int16) - cv2.erode(rgb, box)).max(axis=2)
+    spread = cv2.morphologyEx(view, cv2.MORPH_GRADIENT, box).max(axis=2)
     total, bare = np.zeros((2, count * count))
     for one, other in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):
         a, b = label[one], label[other]
@@ -148,10 +152,16 @@ def _borders(label: Any, rgb: Any, count: int) -> tuple[float, list[tuple[int, i
     return 1 - float(bare.sum() / total.sum()), [(int(k) // count, int(k) % count) for k in np.flatnonzero(cut)]
 
 
-def _ghosts(stack: Sequence[Any], label: Int[np.ndarray, "h w"]) -> Float[np.ndarray, " L"]:
-    """For every layer: how far what is below leans towards its colours near its outline."""
+def _ghosts(
+    stack: Sequence[Any], label: Int[np.ndarray, "h w"], opacity: UInt8[np.ndarray, "h w"]
+) -> Float[np.ndarray, " L"]:
+    """For every layer: how far what is below leans towards its colours near its outline, where the picture is opaque.
+
+    Beside what is transparent there is no ground to lean from.
+    """
     lean = np.zeros(len(stack))
     shape = label.shape
+    label = np.where(opacity >= _OPAQUE, label, len(stack))
     below = np.zeros((*shape, 3), np.float32)
     for number, layer in enumerate(stack):
         alpha = layer[..., 3:].astype(np.float32) / 255

@@ -30,7 +30,7 @@ from lamina.decompose.veil import Veil, find_veil
 from lamina.document.layer import Layer
 from lamina.pixels import bleed
 
-__all__ = ["Coarse", "lift"]
+__all__ = ["Coarse", "lift", "seen_labels"]
 
 _WORKING_SIDE = 1024
 """Longer side of the working picture at most."""
@@ -94,11 +94,16 @@ def lift(
     borders = reach_strands(find_borders(label), small, weights)
     _tell(on_step, 2)
     veil = find_veil(small, borders) if opaque else None
-    sheets = _sheets(small, borders, coarse, veil)
+    sheets = _sheets(small, borders, coarse, veil, None if opaque else picture[..., 3])
     _tell(on_step, 3)
     layers = paint(picture, source, borders, sheets, veil)
     _tell(on_step, 4)
     return layers
+
+
+def seen_labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, opaque: bool) -> UInt8[np.ndarray, "h w"]:
+    """The layer seen at each pixel of a working picture, as `lift` reads the answer before anything is pinned."""
+    return _labels(small, _weights(small, coarse, odds=ground_odds(small) if opaque else None))
 
 
 def _tell(on_step: Callable[[int, int], None] | None, step: int) -> None:
@@ -131,8 +136,17 @@ def _labels(small: UInt8[np.ndarray, "h w 3"], weights: Float[np.ndarray, "L h w
     return settle(keep_whole(join_specks(voted, small)), small, weights)
 
 
-def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse, veil: Veil | None) -> list[Sheet]:
-    """Every layer's sheet, bottom first: the colours of lower ones help to tell the purest pixels of upper ones."""
+def _sheets(
+    small: UInt8[np.ndarray, "h w 3"],
+    borders: Borders,
+    coarse: Coarse,
+    veil: Veil | None,
+    opacity: UInt8[np.ndarray, "H W"] | None,
+) -> list[Sheet]:
+    """Every layer's sheet, bottom first: the colours of lower ones help to tell the purest pixels of upper ones.
+
+    `opacity` is the picture's alpha, where it has one: the ground goes on below things as opaque as beside them.
+    """
     picture = small.astype(np.float32)
     around = np.zeros_like(picture)
     sheets: list[Sheet] = []
@@ -142,7 +156,10 @@ def _sheets(small: UInt8[np.ndarray, "h w 3"], borders: Borders, coarse: Coarse,
         if number == 0:
             clean = far_parts(borders, clean & ~veiled)
         hidden = _hidden_alpha(number, borders.label, coarse.alpha[number])
-        box = _box(clean | (hidden > 0) | (veiled & (borders.upper == number)), whole=number == 0)
+        if number == 0 and opacity is not None:
+            hidden = _continued_opacity(opacity, clean)
+        own = borders.upper if veil is None else veil.owner
+        box = _box(clean | (hidden > 0) | (veiled & (own == number)), whole=number == 0)
         sheet = _sheet(picture, clean, hidden, 255 * coarse.rgb[number].astype(np.float32), box)
         sheets.append(sheet)
         below = (borders.lower == number)[sheet.rows, sheet.columns]
@@ -201,6 +218,12 @@ def _hidden_alpha(
     inside = (own > _ENCLOSED * border) & goes_on
     inside[0] = False
     return inside[parts].astype(np.float32)
+
+
+def _continued_opacity(opacity: UInt8[np.ndarray, "H W"], clean: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """The picture's alpha (0-255) where the ground is clean, as 0-1, and continued elsewhere; 0 where it never is."""
+    alpha = _resized(opacity, (clean.shape[1], clean.shape[0])).astype(np.float32) / 255
+    return np.clip(membrane(alpha[..., None], clean)[..., 0], 0, 1)
 
 
 def _parts(mask: Any) -> tuple[int, Any]:

@@ -126,17 +126,18 @@ def kind_of(layer: Layer, *, bottom: bool = False) -> Kind:
     return Kind.PHOTO if full and float(colours.mean(axis=1).std()) > _RICH else Kind.OBJECT
 
 
-def names_of(layers: Sequence[Layer], namer: Namer | None = None, *, ground: str = "Background") -> list[str]:
+def names_of(layers: Sequence[Layer], namer: Namer | None = None, *, ground: str | None = "Background") -> list[str]:
     """A name for each layer of a stack, bottom first: `namer`'s where it knows one, else by kind.
 
-    The bottom one is called `ground`; objects are numbered, and so is everything whose name has been given before.
+    The bottom one is called `ground`, and by its kind too where that is None; objects are numbered, and so is
+    everything whose name has been given before.
     """
     names: list[str] = []
     counts: dict[str, int] = {}
     for index, layer in enumerate(layers):
         known = (namer(layer) or "").strip() if namer else ""
-        kind = kind_of(layer, bottom=index == 0)
-        base = known or _plain_name(layer, kind, ground)
+        kind = kind_of(layer, bottom=index == 0 and ground is not None)
+        base = known or _plain_name(layer, kind, ground or "")
         counts[base] = counts.get(base, 0) + 1
         numbered = counts[base] > 1 or (base == Kind.OBJECT.value)
         names.append(f"{base} {counts[base]}" if numbered else base)

@@ -26,6 +26,9 @@ _STRIP_PIXELS = 1 << 18
 _RIM = 8.0
 """Working pixels beside a thing in which its veil is told by the pixels themselves."""
 
+_INSIDE = 1.0
+"""Working pixels from a border beyond which all neighbours of a pixel have its label."""
+
 _GRAIN = 6.0
 """What differs by less (0-255) from the ground's usual colour below a veil is the ground's own grain."""
 
@@ -94,6 +97,16 @@ class _View:
         return cv2.warpAffine(values, inverse, size, flags=how | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
 
 
+def _depth(view: _View, depth: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "h w"]:
+    """Signed distance to the border. Inside a label the sign changes too, without passing 0, where the nearest other
+    one changes from a lower to an upper one: only the distance is smoothed there."""
+    smooth = view.smooth(depth)
+    if view.scale == (1.0, 1.0):
+        return smooth
+    nearest = view.nearest(depth)
+    return np.where(np.abs(nearest) > _INSIDE, np.copysign(view.smooth(np.abs(depth)), nearest), smooth)
+
+
 def _look(
     view: _View,
     picture: UInt8[np.ndarray, "h w 4"],
@@ -104,11 +117,11 @@ def _look(
 ) -> "_Strip":
     """Find out who is seen in some rows, and how much of each."""
     part = (view.rows, view.columns)
-    depth = view.smooth(borders.depth)
+    depth = _depth(view, borders.depth)
     share = np.clip(depth + 0.5, 0, 1)
     reach = view.smooth(borders.reach)
     near = np.nonzero(np.abs(depth) < reach)
-    lower, upper = view.nearest(borders.lower), view.nearest(borders.upper)
+    lower, upper = view.nearest(borders.lower), view.nearest(borders.upper if veil is None else veil.owner)
     below, above = np.zeros((2, near[0].size, 4), np.float32)
     owns: dict[int, Any] = {}
     for number, canvas in enumerate(canvases):

@@ -43,6 +43,13 @@ _MOSTLY = 0.3
 _CLEAN_DEPTH = 1.4
 """Pixels this deep inside their label show its colour; of what is thinner, the deepest."""
 
+_SPOT = 40
+"""A highlight is smaller than the square of the longer side over this; a larger hole may be full of glow."""
+
+_EDGE, _WIDE, _FADES = 5, 25, 0.45
+"""Sides (odd pixels) of the boxes within which an edge lies and with which it is compared, and the share of the step in
+the wide one that it has at least."""
+
 _SCALE = 4
 """Usual colours are kept this many times smaller."""
 
@@ -78,7 +85,36 @@ def settle(
         goes = (away < _NEARER * apart) & (apart > _PLAIN**2) & (away < _ALIKE**2) & (away < nearest[ys, xs])
         ys, xs = ys[goes], xs[goes]
         nearest[ys, xs], out[ys, xs] = away[goes], number
-    return _without_islands(out, label, used[1:])
+    return _without_highlights(_without_islands(out, label, used[1:]), label, picture)
+
+
+def _without_highlights(
+    out: UInt8[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"]
+) -> UInt8[np.ndarray, "h w"]:
+    """Gives back small holes in upper layers that fade in: a gap shows the ground behind an edge, a highlight has none.
+
+    At an edge, colours differ within few pixels nearly as much as within many.
+    """
+    hole = ((out == 0) & (label > 0)).astype(np.uint8)
+    if not hole.any():
+        return out
+    found: Any = cv2.connectedComponents(hole, connectivity=8)
+    count, parts = found
+    box = np.ones((3, 3), np.uint8)
+    rim = (hole > 0) & (cv2.erode(hole, box) == 0)
+    near, wide = (_steps(picture, rim, parts[rim], count, side) for side in (_EDGE, _WIDE))
+    fades = near < _FADES * wide
+    # what is joined to the ground that was there is no hole
+    fades[parts[cv2.dilate(((label == 0) & (out == 0)).astype(np.uint8), box) > 0]] = False
+    fades[np.bincount(parts.ravel(), minlength=count) > (max(label.shape) / _SPOT) ** 2] = False
+    fades[0] = False
+    return np.where(fades[parts], label, out)
+
+
+def _steps(picture: Any, where: Any, part: Any, count: int, side: int) -> Any:
+    """For every part, the sum of the steps of colour within boxes of `side` pixels around its pixels."""
+    edge: Any = cv2.morphologyEx(picture, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
+    return np.bincount(part, np.sqrt(np.square(edge[where].astype(np.float32)).sum(axis=1)), count)
 
 
 def _without_islands(

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.above import Above, in_box, under_point
-from lamina.decompose.lift import Coarse
+from lamina.decompose.lift import Coarse, seen_labels
 from lamina.document.layer import Box
 from lamina.errors import InputError
 from lamina.options import DecomposeOptions
@@ -27,6 +27,9 @@ _WORKING_SIDE = 1024
 
 _TAKEN = 0.8
 """A layer of the network of which this share is pinned is what the caller asked for; it goes."""
+
+_ASKED = 255
+"""Stands for what an earlier point has got, so that a later one on what lies around it leaves it alone."""
 
 _BESIDE = 0.25
 """Share of what is seen around a pinned thing from which a layer lies below it too."""
@@ -55,8 +58,9 @@ def steer(
 ) -> Steered:
     """Pin a layer for every box and point of `options`; what shows nothing above its ground becomes a warning.
 
-    Boxes first, then points; later ones take pixels from earlier ones. A layer of the answer that shows little else
-    goes; with `replaced`, an empty one that `lift` may fill takes its place. Raises InputError as `check_places` does.
+    Boxes first, then points; later ones take pixels from earlier ones, but a point leaves what lies on its thing to
+    the earlier points that hit it. A layer of the answer that shows little else goes; with `replaced`, an empty one
+    that `lift` may fill takes its place. Raises InputError as `check_places` does.
     """
     check_places(options, picture.shape[1], picture.shape[0])
     if not options.regions:
@@ -72,13 +76,17 @@ def steer(
             warnings.append(f"box {_shown(box)} shows nothing above its ground: it became no layer")
         else:
             found.append(above)
+    label = np.zeros(rgb.shape[:2], np.uint8)
+    if options.point:
+        label = seen_labels(rgb, coarse, opaque=bool((picture[..., 3] == 255).all()))
     for x, y in options.point:
         place = (min(int((x + 0.5) * scale[0]), size[0] - 1), min(int((y + 0.5) * scale[1]), size[1] - 1))
-        above = under_point(rgb, *place, weights.argmax(axis=0).astype(np.uint8))
+        above = under_point(rgb, *place, label)
         if above is None:
             warnings.append(f"point {x},{y} hits the ground: it became no layer")
         else:
             found.append(above)
+            label = np.where(above.mask, _ASKED, label).astype(np.uint8)
     if found:
         coarse = _pinned(coarse, found, weights, replaced=replaced)
     lost = len(options.box) + len(options.point) - len(warnings) - _layers_pinned(coarse)

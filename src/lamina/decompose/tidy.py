@@ -31,6 +31,9 @@ _NEGLIGIBLE = 5e-4
 _DOUBTFUL = 0.5
 _EVERYTHING = 0.995
 
+_GROUND = 0.5
+"""Mean alpha from which the bottom layer is a ground."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tidied:
@@ -55,7 +58,7 @@ def tidy(
 ) -> Tidied:
     """Tidy the exact stack of `picture`; `key` stands for source and options and makes the ids.
 
-    `ground` is what the bottom layer is called.
+    `ground` is what the bottom layer is called if it is seen or hidden on half of the canvas or more.
     """
     layers = join_owners(layers, (picture.shape[1], picture.shape[0]))
     views = _views(picture.shape[:2], layers)
@@ -64,6 +67,7 @@ def tidy(
     faint = (shares < _EMPTY) | ((shares < _NEGLIGIBLE) & (np.asarray(confidence) < _DOUBTFUL))
     twins = _repeats(views, shares)
     faint[list(twins)] = False
+    faint[0] = len(layers) > 1 and not layers[0].rgba[..., 3].any()
     kept = [i for i in range(len(layers)) if not faint[i] and i not in twins]
     warnings: list[str] = []
     if faint.any():
@@ -76,9 +80,11 @@ def tidy(
     stack = [layers[i] for i in kept]
     if len(kept) < len(layers):
         stack, _ = make_exact(picture, stack)
+    is_ground = float(views[kept[0]][..., 3].mean()) >= _GROUND * 255
+    names = names_of(stack, namer, ground=ground if is_ground else None)
     named = [
         replace(layer, id=hashlib.sha256(f"{key}:{index}".encode()).hexdigest()[:12], name=name)
-        for index, (layer, name) in enumerate(zip(stack, names_of(stack, namer, ground=ground), strict=True))
+        for index, (layer, name) in enumerate(zip(stack, names, strict=True))
     ]
     failed = alone or 2 * len(kept) <= len(layers)
     return Tidied(layers=named, confidence=[float(confidence[i]) for i in kept], warnings=warnings, failed=failed)

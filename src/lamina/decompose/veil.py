@@ -1,7 +1,8 @@
 """Wide soft shadows and glows on an even ground: what they add, how much of it, and in which colour.
 
 Where the ground is one colour or a gradient far from everything, it is known beside things too. What differs from it
-there, hangs on a thing, is smooth and fades before long, is that thing's shadow or glow. Of all alphas that explain a
+there, hangs on a thing, is smooth and fades before long, is that thing's shadow or glow; between things it belongs to
+the one that it grows towards, so that two veils part where they are faintest. Of all alphas that explain a
 difference the least is taken: over a ground g, a pixel p needs max over c of (g - p)/g where it is darker and of
 (p - g)/(255 - g) where it is lighter, which is exact for a black shadow and for a glow with one full channel. Knows
 labels and colours; only the ground carries veils.
@@ -43,16 +44,21 @@ _RIM = 1.5
 """Working pixels beside a thing that show its own soft rim."""
 
 
-_APART = (2.0, 4.0)
-"""Pixels (half working size) to where another thing is nearer, within which a veil is gone, and over which it fades."""
+_OWN = 9.0
+"""Working pixels beside a thing in which a veil is the nearest thing's: as far as soft edges reach."""
+
+_LEVELS = 16
+"""Steps from the strongest to the faintest veil, in which owners flood it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Veil:
-    """What things cast on the ground, at half the working size; it belongs to the nearest thing."""
+    """What things cast on the ground, at half the working size."""
 
     premul: Float[np.ndarray, "h w 4"]
     """Colour 0-255 times alpha, and alpha 0-1; continued a little below the things."""
+    owner: UInt8[np.ndarray, "H W"]
+    """Label of the thing that casts it, at working size; beside things the nearest one."""
 
     def seen(self, shape: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
         """Where there is any, at working size."""
@@ -81,22 +87,43 @@ def find_veil(picture: UInt8[np.ndarray, "h w 3"], borders: Borders) -> Veil | N
     room = np.where(difference < 0, plate, 255 - plate)
     alpha = np.where(found, (np.abs(difference) / np.maximum(room, 1)).max(axis=2), 0)
     alpha *= np.clip(np.abs(difference).max(axis=2) / _FAINT - 1, 0, 1)
-    alpha = np.clip(alpha, 0, 0.95) * _apart(borders, size)
+    owner = _owners(np.where(found, np.abs(difference).max(axis=2), 0), borders, away, size)
+    alpha = np.clip(alpha, 0, 0.95)
     premul = np.dstack([difference + alpha[..., None] * plate, alpha])
     premul[..., :3] = np.clip(premul[..., :3], 0, 255 * alpha[..., None])
     # The veil goes on below the soft rims of things.
     near = (away <= 2 * _RIM + 4) & ~zone
     premul = np.where(near[..., None], membrane(premul, ~near & ground), premul * zone[..., None])
-    return Veil(premul=premul.astype(np.float32))
+    whole = cv2.resize(owner, borders.label.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    cast = (borders.label == 0) & (borders.depth < -_OWN)
+    return Veil(premul=premul.astype(np.float32), owner=np.where(cast, whole, borders.upper).astype(np.uint8))
 
 
-def _apart(borders: Borders, size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-    """1, and 0 where the nearest thing becomes another one: veils of two things fade before they overlap."""
-    owner = cv2.resize(borders.upper, size, interpolation=cv2.INTER_NEAREST)
-    box = np.ones((3, 3), np.uint8)
-    alone = (cv2.dilate(owner, box) == cv2.erode(owner, box)).astype(np.uint8)
-    away = cv2.distanceTransform(alone, cv2.DIST_L2, 3)
-    return np.clip((away - _APART[0]) / _APART[1], 0, 1)
+def _owners(strength: Any, borders: Borders, away: Any, size: tuple[int, int]) -> UInt8[np.ndarray, "h w"]:
+    """Who casts the veil at each pixel: things flood it from where it is strong to where it is faint."""
+    nearest = cv2.resize(borders.upper, size, interpolation=cv2.INTER_NEAREST)
+    owner = np.where(
+        (away <= _OWN) | (cv2.resize(borders.label, size, interpolation=cv2.INTER_NEAREST) > 0), nearest, 0
+    )
+    things = np.unique(owner[owner > 0])
+    if len(things) < 2:
+        return nearest
+    levels = float(strength.max()) * np.linspace(1, 0, _LEVELS + 1)[1:-1] ** 2
+    for level in (*levels, _FAINT):
+        strong = strength >= level
+        todo = strong & (owner == 0)
+        if not todo.any():
+            continue
+        _, parts = cv2.connectedComponents((strong | (owner > 0)).astype(np.uint8), connectivity=4)
+        reached = np.zeros(int(parts.max()) + 1, bool)
+        reached[parts[owner > 0]] = True
+        _, index = cv2.distanceTransformWithLabels(
+            (owner == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        lookup = np.zeros(int(index.max()) + 1, np.uint8)
+        lookup[index[owner > 0]] = owner[owner > 0]
+        owner = np.where(todo & reached[parts], lookup[index], owner)
+    return np.where(owner > 0, owner, nearest).astype(np.uint8)
 
 
 def _smoothed(values: Any, known: Any) -> Any:
