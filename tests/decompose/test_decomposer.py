@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lamina.decompose.compact import Compact, back_to_front
+from lamina.decompose.compact import Compact, back_to_front, without_wavering
 from lamina.decompose.decomposer import STAGES, Decomposer, device_named
 from lamina.decompose.lift import Coarse
 from lamina.document.composite import flatten
@@ -279,3 +279,27 @@ def test_a_layer_that_reaches_under_another_lies_below_it() -> None:
     assert back_to_front(visible, alpha).tolist() == [0, 1, 2]
     swapped = [0, 2, 1]
     assert back_to_front(visible[swapped], alpha[swapped]).tolist() == [0, 2, 1]
+
+
+def test_layers_between_which_the_network_wavers_are_joined() -> None:
+    visible = np.zeros((4, 8, 8), np.float32)
+    visible[1, :, :4], visible[2, :, 2:4] = 0.8, 0.15  # what the second is, the first claims more
+    visible[3, :, 5:7] = 0.9
+    visible[0] = 1 - visible.sum(axis=0)
+    coarse = Coarse(
+        visible=visible,
+        alpha=np.where(visible > 0, np.float32(0.5), np.float32(0)),
+        rgb=np.stack([np.full((8, 8, 3), value, np.float32) for value in (0, 0.2, 1, 0.5)]),
+        confidence=np.array([1, 0.8, 0.3, 0.9], np.float32),
+    )
+    joined = without_wavering(coarse)
+    assert len(joined.visible) == 3
+    assert np.allclose(joined.visible.sum(axis=0), 1)
+    assert np.allclose(joined.visible[1], visible[1] + visible[2])
+    assert np.allclose(joined.alpha[1, 0], [0.5, 0.5, 0.75, 0.75, 0, 0, 0, 0])
+    assert joined.rgb[1, 0, 3] == pytest.approx((0.8 * 0.2 + 0.15) / 0.95)
+    assert np.array_equal(joined.visible[2], visible[3])
+    assert joined.confidence.tolist() == pytest.approx([1, 0.8, 0.9])
+    assert len(visible) == 4  # what was given stays as it was
+    assert visible[1, 0, 3] == pytest.approx(0.8)
+    assert without_wavering(joined).visible.shape == joined.visible.shape

@@ -121,3 +121,23 @@ def test_recipe_says_what_does_not_fit(shards: Path, tmp_path: Path) -> None:
         resolve(["recipes.paper:vae", *TINY], tmp_path / "run")
     with pytest.raises(InputError, match="needs linear layers"):
         resolve(["recipes.lora:lora", f"base={rgb}", f"shards={shards}"], tmp_path / "run")
+
+
+def test_shipped_weights_are_the_mean_of_what_they_are_published_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from recipes.publish import publish
+
+    small = SmallConfig(area=64 * 64, channels=(8, 8, 16), width=32, heads=2, depth=1, features=8, max_layers=6)
+    paths = [tmp_path / f"{k}.safetensors" for k in range(3)]
+    states = []
+    for path, config in zip(paths, (small, small, SmallConfig(area=small.area)), strict=True):
+        states.append(SmallNet(config).state_dict())
+        checkpoint.save(path, states[-1], config, kind="small", extra={"steps": path.stem})
+    assert publish(paths[:2], tmp_path / "out.safetensors") < 1e-3
+    for name, value in load_file(tmp_path / "out.safetensors").items():
+        torch.testing.assert_close(value.float(), (states[0][name] + states[1][name]) / 2, rtol=1e-3, atol=1e-4)
+    assert checkpoint.read_header(tmp_path / "out.safetensors").extra["steps"] == "1"
+    with pytest.raises(InputError, match="another config"):
+        publish(paths[1:], tmp_path / "none.safetensors")

@@ -20,16 +20,19 @@ from lamina.model.small import SmallNet, SmallOutput
 from lamina.options import DecomposeOptions
 from lamina.pixels import model_size, over_flat, to_model
 
-__all__ = ["NOTHING", "Compact", "back_to_front"]
+__all__ = ["NOTHING", "Compact", "back_to_front", "without_wavering"]
 
 NOTHING = {"prompt": "", "steps": None, "guidance": None}
 """Options without use for some networks, with the value that asks for nothing."""
 
-_SPARE = 2
-"""Slots more than layers asked for, when the network is first left to find by itself how many there are."""
+_SPARE = 1
+"""How many more slots than layers asked for, when the network is first left to find by itself how many there are."""
 
 _UNDER, _LARGER = 3.0, 0.34
 """What hidden parts and visible areas say about depth; see `back_to_front`."""
+
+_CLAIMED = 1.3
+"""How much more of what a slot is another must claim, against what it claims itself, for the two to be one layer."""
 
 _FINER = 2
 """Times as many pixels for a look at a finer scale."""
@@ -74,16 +77,20 @@ class Compact:
 
         Asked for a number, it is first left to find the layers by itself; where it finds two or more, but no more than
         that, the rest stay empty for `lift` to fill, else it is told the number. Told at once, it cuts things up. For
-        auto, coarse detail tells it half of what it found, and fine detail adds as many empty ones.
+        auto, slots between which it wavers are one layer, except for fine detail, which adds as many empty ones as it
+        found; coarse detail tells it half of what is left.
 
         Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
         """
         answer = self._look(rgba, options, attempt)
+        if options.layers != "auto":
+            return answer
+        if options.detail == "fine":
+            return _filled(answer, min(2 * len(answer.visible), options.max_layers))
+        answer = without_wavering(answer)
         found = len(answer.visible)
-        if options.layers == "auto" and options.detail == "coarse" and found > 2:
+        if options.detail == "coarse" and found > 2:
             return self._look(rgba, replace(options, layers=(found + 1) // 2), attempt)
-        if options.layers == "auto" and options.detail == "fine":
-            return _filled(answer, min(2 * found, options.max_layers))
         return answer
 
     def _look(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int) -> Coarse:
@@ -140,6 +147,31 @@ def _filled(coarse: Coarse, count: int) -> Coarse:
         rgb=fill(coarse.rgb),
         confidence=fill(coarse.confidence),
     )
+
+
+def without_wavering(coarse: Coarse) -> Coarse:
+    """Upper layers joined while one of them is claimed 1.3 times more by another than by itself.
+
+    Of what layer j is, layer i claims c_ji = sum(v_j v_i) / sum(v_j) over its pixels, v their visible weights: where
+    c_ji > 1.3 c_jj the network cannot tell the two apart. The one claimed most goes first, into the other.
+    """
+    visible, alpha, rgb = coarse.visible.copy(), coarse.alpha.copy(), coarse.rgb.copy()
+    confidence = coarse.confidence.copy()
+    while len(visible) > 2:
+        flat = visible[1:].reshape(len(visible) - 1, -1)
+        claims = flat @ flat.T / np.maximum(flat.sum(axis=1), 1e-6)[:, None]
+        ratio = claims / np.maximum(np.diag(claims)[:, None], 1e-6)
+        np.fill_diagonal(ratio, 0)
+        j, i = (int(n) + 1 for n in np.unravel_index(ratio.argmax(), ratio.shape))
+        if ratio[j - 1, i - 1] < _CLAIMED:
+            break
+        share = (visible[i] / np.maximum(visible[i] + visible[j], 1e-6))[..., None]
+        rgb[i] = rgb[i] * share + rgb[j] * (1 - share)
+        alpha[i] = 1 - (1 - alpha[i]) * (1 - alpha[j])
+        visible[i] += visible[j]
+        confidence[i] = max(confidence[i], confidence[j])
+        visible, alpha, rgb, confidence = (np.delete(each, j, axis=0) for each in (visible, alpha, rgb, confidence))
+    return Coarse(visible=visible, alpha=alpha, rgb=rgb, confidence=confidence)
 
 
 def back_to_front(visible: Float[np.ndarray, "L h w"], alpha: Float[np.ndarray, "L h w"]) -> Int[np.ndarray, " L"]:
