@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lamina.decompose.regions import segment, vote
+from lamina.decompose.regions import part_where_sure, segment, vote
 
 
 def ring_picture():
@@ -47,3 +47,24 @@ def test_thin_strokes_and_what_they_enclose_find_their_owners():
     found = votes.argmax(axis=0)[regions] == 1
     assert (found & ring).sum() > 0.95 * (found | ring).sum()
     assert not found[75:85, 75:85].any()
+
+
+def test_a_region_that_a_blurred_edge_ran_together_is_parted_where_the_weights_are_sure():
+    blurred = np.full((160, 160, 3), (40, 90, 60), np.uint8)
+    disc = np.zeros((160, 160), np.uint8)
+    cv2.circle(disc, (80, 80), 30, 255, -1)
+    blurred[disc > 0] = (210, 60, 40)
+    picture = cv2.GaussianBlur(blurred, (0, 0), 16)
+    thing = disc > 0
+    regions = np.zeros((160, 160), np.int32)  # all one, as a watershed finds where no edge is
+    sure = np.where(thing, 0.8, 0.1).astype(np.float32)
+    parted = part_where_sure(regions, np.stack([1 - sure, sure]))
+    assert len(np.unique(parted[thing])) == len(np.unique(parted[~thing])) == 1
+    assert parted[80, 80] != parted[0, 0]
+    votes = vote(parted, picture, np.stack([1 - sure, sure]))
+    assert (votes.argmax(axis=0)[parted] == thing).all()
+    unsure = np.where(thing, 0.55, 0.1).astype(np.float32)
+    small = np.zeros((160, 160), np.float32)
+    small[:4, :4] = 0.9  # a speck
+    for weight in (unsure, small):
+        assert not part_where_sure(regions, np.stack([1 - weight, weight])).any()

@@ -32,7 +32,7 @@ _UNDER, _LARGER = 3.0, 0.34
 """What hidden parts and visible areas say about depth; see `back_to_front`."""
 
 _CLAIMED = 1.3
-"""How much more of what a slot is another must claim, against what it claims itself, for the two to be one layer."""
+"""How much more of a slot another must claim than the slot itself, for the network not to tell the two apart."""
 
 _FINER = 2
 """Times as many pixels for a look at a finer scale."""
@@ -77,8 +77,8 @@ class Compact:
 
         Asked for a number, it is first left to find the layers by itself; where it finds two or more, but no more than
         that, the rest stay empty for `lift` to fill, else it is told the number. Told at once, it cuts things up. For
-        auto, slots between which it wavers are one layer, except for fine detail, which adds as many empty ones as it
-        found; coarse detail tells it half of what is left.
+        auto, fine detail adds as many empty ones as it found; else it is told how many it can tell apart, or half as
+        many for coarse detail.
 
         Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
         """
@@ -87,13 +87,14 @@ class Compact:
             return answer
         if options.detail == "fine":
             return _filled(answer, min(2 * len(answer.visible), options.max_layers))
-        answer = without_wavering(answer)
-        found = len(answer.visible)
-        if options.detail == "coarse" and found > 2:
-            return self._look(rgba, replace(options, layers=(found + 1) // 2), attempt)
-        return answer
+        found, wanted = len(answer.visible), len(without_wavering(answer).visible)
+        if options.detail == "coarse" and wanted > 2:
+            wanted = (wanted + 1) // 2
+        return answer if wanted == found else self._look(rgba, replace(options, layers=wanted), attempt, at_once=True)
 
-    def _look(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int) -> Coarse:
+    def _look(
+        self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int, *, at_once: bool = False
+    ) -> Coarse:
         asked = 0 if options.layers == "auto" else options.layers
         most = self.most_layers
         if asked > most:
@@ -102,7 +103,7 @@ class Compact:
         picture = self._seen(rgba[:, ::-1] if mirrored else rgba, _FINER if attempt % self.attempts == 2 else 1)
         length = min(asked + _SPARE if asked else options.max_layers, most)
         told = asked
-        if attempt % self.attempts == 3:
+        if at_once or attempt % self.attempts == 3:
             told = told or min(_TOLD, length)
             answer = self._ask(picture, told, told)
         else:

@@ -25,7 +25,7 @@ from lamina.decompose.paint import Sheet, paint
 from lamina.decompose.parts import join_specks, keep_whole, use_labels
 from lamina.decompose.pins import Pins
 from lamina.decompose.refine import settle
-from lamina.decompose.regions import segment, vote
+from lamina.decompose.regions import part_where_sure, segment, vote
 from lamina.decompose.veil import Veil, find_veil
 from lamina.document.layer import Layer
 from lamina.pixels import bleed
@@ -130,7 +130,7 @@ def _weights(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, odds: Any) ->
 
 def _labels(small: UInt8[np.ndarray, "h w 3"], weights: Float[np.ndarray, "L h w"]) -> UInt8[np.ndarray, "h w"]:
     """The layer seen at each working pixel: what its region voted, or what its colour says against that."""
-    regions = segment(small)
+    regions = part_where_sure(segment(small), weights)
     votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
     voted = agree_in_rows(votes, regions, small).argmax(axis=0).astype(np.uint8)[regions]
     return settle(keep_whole(join_specks(voted, small)), small, weights)
