@@ -30,7 +30,7 @@ from lamina.model.flow import Schedule
 from lamina.model.layouts import Released, transformer_shapes
 from lamina.model.pace import PACES
 from lamina.model.plans import choose_plan
-from lamina.model.quantize import quantized
+from lamina.model.quantize import computes_fp8, quantized
 from lamina.model.released import ReleasedModel, draw_noise, load_vae
 from lamina.model.vae import published_shapes
 from lamina.model.weights import Lazy
@@ -193,7 +193,8 @@ def ours(case: Case) -> dict[str, Any]:
     free = torch.cuda.mem_get_info()[0] if case.device == "cuda" else 1e15
     budget = min(free, case.memory * 1e9) if case.memory else free
     tokens = (case.side // 16) ** 2
-    plan = choose_plan(budget, config, tokens=tokens, layers=case.layers, preset=case.preset)  # type: ignore[arg-type]
+    words = {"preset": case.preset, "fp8": computes_fp8(device)}
+    plan = choose_plan(budget, config, tokens=tokens, layers=case.layers, **words)  # type: ignore[arg-type]
     frames = plan.frames
     if plan.precision != "bf16":
         for number, module in enumerate(modules):

@@ -206,16 +206,23 @@ def test_further_looks_are_bounded_and_only_for_what_failed() -> None:
 
 
 class Bands(Compact):
-    """Sees as many bands side by side as it is told; left alone, five."""
+    """Sees as many bands side by side as it is told; left alone, five, of which the last may waver."""
 
     name, ignores, attempts, most_layers = "bands", (), 1, 20
 
-    def __init__(self) -> None:
+    def __init__(self, *, wavers: bool = False) -> None:
         """Needs no network."""
+        self.wavers = wavers
+        self.told_at_once: list[int] = []
 
-    def _look(self, rgba: np.ndarray, options: DecomposeOptions, attempt: int) -> Coarse:
+    def _look(self, rgba: np.ndarray, options: DecomposeOptions, attempt: int, *, at_once: bool = False) -> Coarse:
         count = min(5, options.max_layers) if options.layers == "auto" else options.layers
+        if at_once:
+            self.told_at_once.append(count)
         visible = (np.arange(20) * count // 20 == np.arange(count)[:, None, None]).astype(np.float32).repeat(9, axis=1)
+        if self.wavers and options.layers == "auto":
+            visible[3] += 0.8 * visible[4]
+            visible[4] *= 0.2
         rgb = np.full((*visible.shape, 3), 0.5, np.float32)
         return Coarse(visible=visible, alpha=visible, rgb=rgb, confidence=np.ones(count, np.float32))
 
@@ -228,6 +235,17 @@ def test_detail_decides_how_finely_auto_cuts() -> None:
     assert count(detail="fine", max_layers=20) == 10
     assert {count(layers=3, detail=detail) for detail in ("coarse", "fine")} == {3}
     assert count(layers=4, box=((9, 9, 40, 40),)) == 4, "boxes count toward the layers"
+
+
+def test_a_network_that_wavers_is_told_how_many_it_can_tell_apart() -> None:
+    def counts(detail: str) -> tuple[int, list[int]]:
+        bands = Bands(wavers=True)
+        found = Decomposer(bands).coarse(picture(), DecomposeOptions(detail=detail))  # type: ignore[arg-type]
+        return len(found.visible), bands.told_at_once
+
+    assert counts("normal") == (4, [4])
+    assert counts("coarse") == (2, [2])
+    assert counts("fine") == (8, [])
 
 
 def test_the_document_remembers_its_source(decomposer: Decomposer, tmp_path: Path) -> None:

@@ -40,6 +40,13 @@ def test_the_others_round_only_as_far_as_they_must() -> None:
     assert [one.streamed > 0 for one in found] == [False, False, False, False, True]
 
 
+def test_fast_computes_in_fp8_where_the_device_does() -> None:
+    found = [plan(size, preset="fast", fp8=True) for size in BUDGETS]
+    assert [one.precision for one in found] == ["fp8", "fp8", "fp8", "int4", "int4"]
+    assert "rounded weights and activations" in str(found[0])
+    assert plan(40, preset="balanced", fp8=True).precision == plan(40, preset="fast").precision == "bf16"
+
+
 def test_the_published_blocks_take_27_gigabytes() -> None:
     found = plan(8)
     assert 60 * found.host / found.streamed == pytest.approx(27.19e9, rel=1e-3)

@@ -7,8 +7,9 @@ import tiny_released as tiny
 import torch
 
 from lamina.errors import DeviceError
+from lamina.model import quantize
 from lamina.model.blocks import Streamed, plain_parts
-from lamina.model.quantize import quantized
+from lamina.model.quantize import computes_fp8, quantized
 
 pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore")]
 CPU = torch.device("cpu")
@@ -45,3 +46,33 @@ def test_bf16_is_left_alone_and_four_bits_need_cuda() -> None:
     assert torch.equal(quantized(block, "bf16", CPU).attn.to_q.weight, before)
     with pytest.raises(DeviceError, match="4-bit weights need CUDA, not cpu; use --preset exact"):
         quantized(block, "int4", CPU)
+
+
+def test_fp8_multiplies_rounded_activations_with_rounded_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    inference = pytest.importorskip("torchao.float8.inference")
+    block = copy.deepcopy(tiny.networks()[0].transformer_blocks[0]).requires_grad_(False).to(torch.bfloat16)
+    linear, x = block.attn.to_q, torch.randn(2, 3, 64, dtype=torch.bfloat16)
+    exact = x.float().flatten(0, 1) @ linear.weight.float().T
+    with pytest.raises(DeviceError, match=r"fp8 needs CUDA .* 8\.9, not cpu; use --preset balanced"):
+        quantized(block, "fp8", CPU)
+    # PyTorch's CPU multiplies fp8 too; only the library's and our own doors are shut to it.
+    monkeypatch.setattr(inference, "is_MI300", lambda: True)
+    monkeypatch.setattr(quantize, "computes_fp8", lambda _: True)
+    quantized(block, "fp8", CPU)
+    assert linear.weight.qdata.dtype == torch.float8_e4m3fn
+    got = linear(x).float().flatten(0, 1) - linear.bias.float()
+    scale = x.float().flatten(0, 1).abs().amax(dim=1, keepdim=True) / 448
+    rounded = (x.float().flatten(0, 1) / scale).to(torch.float8_e4m3fn).float() * scale
+    lost = (got - exact).abs().mean() / exact.abs().mean()
+    assert 0.001 < lost < 0.05
+    # What is lost is the rounding of both sides: rounded by hand they give the same, but for bfloat16's last bits.
+    by_hand = rounded @ linear.weight.dequantize().float().T
+    assert (got - by_hand).abs().mean() / exact.abs().mean() < lost / 5
+
+
+def test_which_devices_compute_in_fp8(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = torch.device("cuda")
+    for capability, able in (((8, 0), False), ((8, 9), True), ((9, 0), True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
+        assert computes_fp8(cuda) is able
+    assert not computes_fp8(CPU)

@@ -33,7 +33,7 @@ from lamina.model.denoise import Denoiser, Text, tabled_network
 from lamina.model.layouts import WEIGHT_FILES, Released, open_released, parts_beside
 from lamina.model.pace import PACES
 from lamina.model.plans import Plan, choose_plan, memory_budget, next_smaller
-from lamina.model.quantize import quantized
+from lamina.model.quantize import computes_fp8, quantized
 from lamina.model.released import ReleasedModel, draw_noise, load_vae
 from lamina.model.spread import SpreadDenoiser, join, several, told
 from lamina.model.text import EMPTY, Prompts, cache_folder
@@ -235,7 +235,8 @@ class ReleasedLooker:
         self._model = None
         budget = memory_budget(self.settings.memory, self._free())
         config = self.released.config
-        plan = choose_plan(budget, config, tokens=tokens, layers=count, preset=self.settings.preset)
+        fp8 = computes_fp8(self.device)
+        plan = choose_plan(budget, config, tokens=tokens, layers=count, preset=self.settings.preset, fp8=fp8)
         if self.settings.on_plan is not None and budget < _FREE_CPU:
             self.settings.on_plan(str(plan))
         return plan

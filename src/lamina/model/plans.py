@@ -15,10 +15,10 @@ __all__ = ["BUDGETS", "Plan", "Precision", "Preset", "choose_plan", "memory_budg
 BUDGETS = (40, 24, 16, 12, 8)
 """Gigabytes of device memory that a caller may name."""
 
-Precision = Literal["bf16", "int8", "int4"]
+Precision = Literal["bf16", "fp8", "int8", "int4"]
 Preset = Literal["exact", "balanced", "fast"]
 
-_BYTES: dict[Precision, float] = {"bf16": 2.0, "int8": 1.01, "int4": 0.5625}
+_BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.01, "int8": 1.01, "int4": 0.5625}
 """Bytes a number, scales included (int4: one scale and zero for 64)."""
 
 _GB = 1e9
@@ -71,18 +71,24 @@ class Plan:
         if self.streamed:
             words.append(f"{self.streamed} streamed at every step from {self.host / _GB:.1f} GB of host memory")
         if self.precision != "bf16":
-            words.append("rounded weights: quality unmeasured on the released weights")
+            rounded = "weights and activations" if self.precision == "fp8" else "weights"
+            words.append(f"rounded {rounded}: quality unmeasured on the released weights")
         return f"plan for {self.budget / _GB:.0f} GB: {', '.join(words)}; peak about {self.peak / _GB:.1f} GB"
 
 
-def choose_plan(free: float, config: ModelConfig, *, tokens: int, layers: int, preset: Preset = "exact") -> Plan:
+def choose_plan(
+    free: float, config: ModelConfig, *, tokens: int, layers: int, preset: Preset = "exact", fp8: bool = False
+) -> Plan:
     """The plan for `free` bytes, for pictures of `tokens` a slot and so many layers.
 
     "exact" keeps bfloat16 and streams the blocks that have no place. The others hold them all, in 8 or 4 bits where
-    they must, and stream only when 4 bits have no place either. Raises DeviceError when nothing fits.
+    they must, and stream only when 4 bits have no place either; where the device computes in `fp8`, "fast" does, with
+    weights of 8 bits. Raises DeviceError when nothing fits.
     """
     sizes = _Sizes.of(config, tokens, layers)
     precisions: tuple[Precision, ...] = ("bf16",) if preset == "exact" else ("bf16", "int8", "int4")
+    if preset == "fast" and fp8:
+        precisions = ("fp8", "int4")
     for precision in precisions:
         for frames in (0, 1):
             plan = _fitted(free, sizes, precision, frames)

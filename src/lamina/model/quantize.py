@@ -1,4 +1,4 @@
-"""Weights in 8 or 4 bits, by the library torchao; activations stay in bfloat16.
+"""Weights in 8 or 4 bits, and products in fp8, by the library torchao.
 
 Knows blocks of linear layers, no kernels: those are the library's.
 """
@@ -13,17 +13,23 @@ from torch import nn
 from lamina.errors import DeviceError, MissingExtraError
 from lamina.model.plans import Precision
 
-__all__ = ["quantized", "silence"]
+__all__ = ["computes_fp8", "quantized", "silence"]
 
 _GROUP = 64
 """Numbers of a 4-bit weight that share a scale."""
 
 
+def computes_fp8(device: torch.device) -> bool:
+    """Whether the device multiplies 8-bit floats: CUDA of compute capability 8.9 (Ada, Hopper) and above."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 9)
+
+
 def quantized(block: nn.Module, precision: Precision, device: torch.device) -> nn.Module:
     """The block on `device`, its linear layers' weights rounded to `precision`; return the block.
 
-    8 bits with one scale a row, anywhere; 4 bits with one scale and zero for 64 numbers, on CUDA alone. Raises
-    DeviceError for 4 bits elsewhere, MissingExtraError without torchao.
+    int8: one scale a row, anywhere, activations stay as they are. fp8 (e4m3): activations are rounded too, one scale a
+    token, where the device computes in it. int4: one scale and zero for 64 numbers, on CUDA alone. Raises DeviceError
+    where the device cannot, MissingExtraError without torchao.
     """
     block.to(device)
     if precision == "bf16":
@@ -38,6 +44,10 @@ def quantized(block: nn.Module, precision: Precision, device: torch.device) -> n
         if device.type != "cuda":
             raise DeviceError(f"4-bit weights need CUDA, not {device.type}; use --preset exact")
         config = library.Int4WeightOnlyConfig(group_size=_GROUP, int4_packing_format="tile_packed_to_4d")
+    elif precision == "fp8":
+        if not computes_fp8(device):
+            raise DeviceError(f"fp8 needs CUDA of compute capability 8.9, not {device.type}; use --preset balanced")
+        config = library.Float8DynamicActivationFloat8WeightConfig(granularity=library.PerRow())
     else:
         config = library.Int8WeightOnlyConfig(version=2)
     library.quantize_(block, config)
