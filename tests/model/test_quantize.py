@@ -51,7 +51,8 @@ def test_bf16_is_left_alone_and_four_bits_need_cuda() -> None:
 def test_fp8_multiplies_rounded_activations_with_rounded_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     inference = pytest.importorskip("torchao.float8.inference")
     block = copy.deepcopy(tiny.networks()[0].transformer_blocks[0]).requires_grad_(False).to(torch.bfloat16)
-    linear, x = block.attn.to_q, torch.randn(2, 3, 64, dtype=torch.bfloat16)
+    linear = block.attn.to_q
+    x = torch.randn(2, 32, 64, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
     exact = x.float().flatten(0, 1) @ linear.weight.float().T
     with pytest.raises(DeviceError, match=r"fp8 needs CUDA .* 8\.9, not cpu; use --preset balanced"):
         quantized(block, "fp8", CPU)
@@ -67,7 +68,7 @@ def test_fp8_multiplies_rounded_activations_with_rounded_weights(monkeypatch: py
     assert 0.001 < lost < 0.05
     # What is lost is the rounding of both sides: rounded by hand they give the same, but for bfloat16's last bits.
     by_hand = rounded @ linear.weight.dequantize().float().T
-    assert (got - by_hand).abs().mean() / exact.abs().mean() < lost / 5
+    assert (got - by_hand).abs().mean() / exact.abs().mean() < lost / 3
 
 
 def test_which_devices_compute_in_fp8(monkeypatch: pytest.MonkeyPatch) -> None:
