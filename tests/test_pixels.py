@@ -336,6 +336,15 @@ def test_rounding_goes_to_the_nearest_and_clips() -> None:
     assert pixels.round_u8(np.array([-3.0, 0.49, 0.5, 1.5, 254.5, 300.0])).tolist() == [0, 0, 1, 2, 255, 255]
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+def test_channels_are_reduced_as_numpy_reduces_them(kind: type, channels: int) -> None:
+    values = np.random.default_rng(0).uniform(0, 255, (7, 5, channels)).astype(kind)
+    assert np.array_equal(pixels.channel_max(values), values.max(axis=2))
+    if kind is not np.uint8:
+        assert np.array_equal(pixels.channel_sum(values), values.sum(axis=2))
+
+
 def test_bleed_gives_hidden_pixels_the_nearest_visible_colour() -> None:
     rgba = np.zeros((1, 5, 4), np.uint8)
     rgba[0, 0], rgba[0, 4] = (9, 8, 7, 255), (1, 2, 3, 1)

@@ -20,6 +20,7 @@ from lamina.decompose.fill import continue_colours
 from lamina.decompose.regions import segment
 from lamina.document.layer import Box
 from lamina.model.cues import border_ground
+from lamina.pixels import channel_sum
 
 __all__ = ["Above", "in_box", "under_point"]
 
@@ -134,12 +135,12 @@ def under_point(rgb: UInt8[np.ndarray, "h w 3"], x: int, y: int, label: UInt8[np
 def _off_ground(crop: Any, lab: Any, ring: Any) -> Float[np.ndarray, "h w"]:
     """Lab distance from the ground: from the usual colours of the ring, or from the ring continued inwards."""
     usual = _usual_colours(lab[ring])
-    off = np.sqrt(np.min([np.square(lab - colour).sum(axis=2) for colour in usual], axis=0))
+    off = np.sqrt(np.min([channel_sum(np.square(lab - colour)) for colour in usual], axis=0))
     # A gradient has no usual colours: continue it, from where the ring is not somebody else's.
     clean = ring & (off <= np.quantile(off[ring], 0.75) + 1)
     trend = np.clip(continue_colours(crop.astype(np.float32), clean), 0, 255).astype(np.float32)
     trend_lab: Any = cv2.cvtColor(trend / 255, cv2.COLOR_RGB2LAB)
-    return np.minimum(off, np.sqrt(np.square(lab - trend_lab).sum(axis=2))).astype(np.float32)
+    return np.minimum(off, np.sqrt(channel_sum(np.square(lab - trend_lab)))).astype(np.float32)
 
 
 def _usual_colours(ring: Float[np.ndarray, "n 3"]) -> list[Any]:
@@ -244,12 +245,12 @@ def _line_at(lab: Any, x: int, y: int) -> Bool[np.ndarray, "h w"] | None:
     reach = 2 if on_ink else _BESIDE
     around = (slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1))
     off = lab[around] - usual
-    strength = off @ hit if on_ink else np.sqrt(np.square(off).sum(axis=2))
+    strength = off @ hit if on_ink else np.sqrt(channel_sum(np.square(off)))
     rows, columns = np.unravel_index(int(strength.argmax()), strength.shape)
     top, left = around[0].start + int(rows), around[1].start + int(columns)
     if np.linalg.norm(lab[top, left] - usual) < 2 * _SAME_INK:
         top, left = y, x  # inside something large, as a wide letter
-    return _line(np.square(lab - lab[top, left]).sum(axis=2) < _SAME_INK**2, left, top)
+    return _line(channel_sum(np.square(lab - lab[top, left])) < _SAME_INK**2, left, top)
 
 
 def _line(ink: Bool[np.ndarray, "h w"], x: int, y: int) -> Bool[np.ndarray, "h w"] | None:

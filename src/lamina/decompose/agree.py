@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage, sparse
 
+from lamina.pixels import channel_max
+
 __all__ = ["agree_in_rows", "agree_with_neighbours", "common_borders"]
 
 _SOFT = 20.0
@@ -92,7 +94,7 @@ def _lines(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
     out = np.zeros(rgb.shape[:2], np.int32)
     for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        contrast = cv2.morphologyEx(rgb, operation, box).max(axis=2)
+        contrast = channel_max(cv2.morphologyEx(rgb, operation, box))
         parts_found: Any = cv2.connectedComponentsWithStats((contrast > _CONTRAST).astype(np.uint8), connectivity=8)
         count, parts, stats, _ = parts_found
         left, top, width, height, area = stats.T.astype(np.float32)

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from lamina.pixels import channel_max, channel_sum
+
 __all__ = ["Borders", "clean_parts", "far_parts", "find_borders", "reach_strands", "upper_share"]
 
 _REACH = 3.0
@@ -88,7 +90,7 @@ def reach_strands(
     """Borders with the ground that reach farther among hairs and the like: thin things where the network doubts."""
     box = np.ones((7, 7), np.uint8)
     light, dark = (cv2.morphologyEx(picture, how, box) for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
-    contrast = np.maximum(light, dark).max(axis=2)
+    contrast = channel_max(np.maximum(light, dark))
     thin = cv2.dilate((contrast > _STRAND).astype(np.uint8), np.ones((3, 3), np.uint8))
     doubt = np.clip((_DOUBT[0] - weights.max(axis=0)) / _DOUBT[1], 0, 1) * thin * (borders.lower == 0)
     return replace(borders, reach=(_REACH + (_STRAND_REACH - _REACH) * doubt).astype(np.float32))
@@ -109,7 +111,7 @@ def clean_parts(
         return clean
     if around is None:
         return clean | (thin & (depth >= cv2.dilate(depth, np.ones((5, 5), np.uint8))))
-    contrast = np.where(thin, np.abs(picture - around).sum(axis=2), 0)
+    contrast = np.where(thin, channel_sum(np.abs(picture - around)), 0)
     purest = cv2.dilate(contrast, np.ones((_PURE_WINDOW, _PURE_WINDOW), np.uint8))
     return clean | (thin & (contrast >= 0.85 * purest))
 

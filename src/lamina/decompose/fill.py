@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lamina.decompose.nearby import around_holes
+from lamina.pixels import channel_max
 
 __all__ = ["continue_colours", "gradient_of", "membrane"]
 
@@ -32,7 +33,7 @@ def continue_colours(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray
     if trend is None:
         return membrane(colours, known)
     # What stands off a clean gradient is something else's rim or a speck: it must not leak into the fill.
-    strange = np.abs(colours - trend).max(axis=2) >= 2 * _CLEAN
+    strange = channel_max(np.abs(colours - trend)) >= 2 * _CLEAN
     known = known & (~strange | around_holes(known, strange))
     return trend + membrane(colours - trend, known)
 

@@ -27,6 +27,7 @@ from jaxtyping import Float, Int, UInt8
 
 from lamina.document.layer import Layer
 from lamina.model.cues import border_ground
+from lamina.pixels import channel_max, channel_sum
 
 __all__ = ["TERMS", "Cut", "Verdict", "judge"]
 
@@ -138,7 +139,7 @@ def _visible(stack: Sequence[Any]) -> Float[np.ndarray, "L h w"]:
 def _borders(label: Any, view: Any, count: int) -> tuple[float, list[tuple[int, int]]]:
     """Share of all border length with an edge, of colour or alpha, and the pairs whose border has none."""
     box = np.ones((5, 5), np.uint8)
-    spread = cv2.morphologyEx(view, cv2.MORPH_GRADIENT, box).max(axis=2)
+    spread = channel_max(cv2.morphologyEx(view, cv2.MORPH_GRADIENT, box))
     total, bare = np.zeros((2, count * count))
     for one, other in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):
         a, b = label[one], label[other]
@@ -184,9 +185,9 @@ def _ghost(below: Any, colour: Any, alpha: Any, label: Any, number: int) -> floa
     ground, near_ground = _average(below, far)
     thing, near_thing = _average(colour, own > 0)
     axis = thing - ground
-    contrast = np.square(axis).sum(axis=2)
+    contrast = channel_sum(np.square(axis))
     usable = near_ground & near_thing & (contrast > _CONTRAST**2)
-    along = ((below - ground) * axis).sum(axis=2) / np.maximum(contrast, 1)
+    along = channel_sum((below - ground) * axis) / np.maximum(contrast, 1)
     leans = [0.0]
     for band in (rim_out & usable, rim_in & usable):
         if band.sum() >= _LEAST_BAND:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.edges import find_borders
 from lamina.decompose.fill import membrane
+from lamina.pixels import channel_sum
 
 __all__ = ["settle"]
 
@@ -68,7 +69,7 @@ def settle(
     for number in used:
         own = clean & (label == number)
         if number != used[0]:  # what looks like the lowest, as a counter, does not tell the colour of the others
-            other = own & (np.square(picture - lowest).sum(axis=2) > _PLAIN**2)
+            other = own & (channel_sum(np.square(picture - lowest)) > _PLAIN**2)
             own = other if other.sum() > _MOSTLY * own.sum() else own
         sure = own & (weights[number] > _SURE)
         usual[number] = _usual(picture, sure if sure.any() else own)

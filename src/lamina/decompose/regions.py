@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from lamina.pixels import channel_max
+
 __all__ = ["part_where_sure", "segment", "vote"]
 
 _FLAT_STEPS = (6, 14, 30)
@@ -42,7 +44,7 @@ def segment(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
 
     Seeds are connected flat parts and thin strokes; a watershed on the colour differences grows them together.
     """
-    gradient = cv2.morphologyEx(rgb, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)).max(axis=2)
+    gradient = channel_max(cv2.morphologyEx(rgb, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)))
     seeds = np.zeros(rgb.shape[:2], np.int32)
     near_seed = np.zeros(rgb.shape[:2], np.uint8)
     for step in _FLAT_STEPS:
@@ -150,7 +152,7 @@ def _thin_strokes(rgb: UInt8[np.ndarray, "h w 3"], seeds: Int[np.ndarray, "h w"]
     box = np.ones((7, 7), np.uint8)
     out = np.zeros(rgb.shape[:2], bool)
     for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        contrast = cv2.morphologyEx(rgb, operation, box).max(axis=2)
+        contrast = channel_max(cv2.morphologyEx(rgb, operation, box))
         peak = cv2.dilate(contrast, np.ones((3, 3), np.uint8))
         out |= (contrast > _THIN) & (contrast.astype(np.float32) > 0.6 * peak)
     return (out & (seeds == 0)).astype(np.uint8)

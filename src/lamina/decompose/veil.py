@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.edges import Borders
 from lamina.decompose.fill import gradient_of, membrane
+from lamina.pixels import channel_max
 
 __all__ = ["Veil", "find_veil"]
 
@@ -85,9 +86,9 @@ def find_veil(picture: UInt8[np.ndarray, "h w 3"], borders: Borders) -> Veil | N
     if not found.any():
         return None
     room = np.where(difference < 0, plate, 255 - plate)
-    alpha = np.where(found, (np.abs(difference) / np.maximum(room, 1)).max(axis=2), 0)
-    alpha *= np.clip(np.abs(difference).max(axis=2) / _FAINT - 1, 0, 1)
-    owner = _owners(np.where(found, np.abs(difference).max(axis=2), 0), borders, away, size)
+    alpha = np.where(found, channel_max(np.abs(difference) / np.maximum(room, 1)), 0)
+    alpha *= np.clip(channel_max(np.abs(difference)) / _FAINT - 1, 0, 1)
+    owner = _owners(np.where(found, channel_max(np.abs(difference)), 0), borders, away, size)
     alpha = np.clip(alpha, 0, 0.95)
     premul = np.dstack([difference + alpha[..., None] * plate, alpha])
     premul[..., :3] = np.clip(premul[..., :3], 0, 255 * alpha[..., None])
@@ -135,7 +136,7 @@ def _smoothed(values: Any, known: Any) -> Any:
 
 def _veiled(difference: Any, here: Any, zone: Any, away: Any, reach: float) -> Bool[np.ndarray, "h w"]:
     """Pixels of the parts that differ, hang on a thing, are smooth and fade."""
-    size = np.abs(difference).max(axis=2)
+    size = channel_max(np.abs(difference))
     differs = (size > _FAINT) & zone
     count, parts = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)
     area = np.bincount(parts.ravel(), minlength=count)
@@ -143,7 +144,7 @@ def _veiled(difference: Any, here: Any, zone: Any, away: Any, reach: float) -> B
     def share(mask: Any) -> Any:
         return np.bincount(parts.ravel(), mask.ravel(), count) / np.maximum(area, 1)
 
-    step = cv2.morphologyEx(here, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)).max(axis=2)
+    step = channel_max(cv2.morphologyEx(here, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)))
     peak, end = np.zeros((2, count), np.float32)
     np.maximum.at(peak, parts, size)
     np.maximum.at(end, parts, np.where(away > 0.9 * reach, size, 0))

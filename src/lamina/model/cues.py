@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy.cluster.vq import kmeans2
 
+from lamina.pixels import channel_sum
+
 __all__ = ["CUES", "border_ground", "cues"]
 
 CUES = 2
@@ -38,7 +40,7 @@ def border_ground(rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[Bool[np.ndarray, "h 
     rim[[0, -1]] = rim[:, [0, -1]] = True
     near = np.zeros((height, width), dtype=bool)
     for colour in _usual_colours(lab[rim]):
-        near |= np.square(lab - colour).sum(axis=2) < _NEAR**2
+        near |= channel_sum(np.square(lab - colour)) < _NEAR**2
     reached = near | _grown(rgb, rim & near)
     _, parts = cv2.connectedComponents(reached.astype(np.uint8), connectivity=4)
     from_border = np.unique(parts[rim & reached])
