@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lamina.decompose.compact import Compact, back_to_front, without_wavering
+from lamina.decompose.compact import Compact, back_to_front, told_apart
 from lamina.decompose.decomposer import STAGES, Decomposer, device_named
 from lamina.decompose.lift import Coarse
 from lamina.document.composite import flatten
@@ -213,14 +213,17 @@ class Bands(Compact):
     def __init__(self, *, wavers: bool = False) -> None:
         """Needs no network."""
         self.wavers = wavers
-        self.told_at_once: list[int] = []
+        self.told: list[int] = []
 
-    def _look(self, rgba: np.ndarray, options: DecomposeOptions, attempt: int, *, at_once: bool = False) -> Coarse:
-        count = min(5, options.max_layers) if options.layers == "auto" else options.layers
-        if at_once:
-            self.told_at_once.append(count)
+    def _seen(self, rgba: np.ndarray, finer: int) -> torch.Tensor:
+        return torch.zeros(())
+
+    def _ask(self, picture: torch.Tensor, told: int, length: int) -> Coarse:
+        count = told or min(5, length)
+        if told:
+            self.told.append(told)
         visible = (np.arange(20) * count // 20 == np.arange(count)[:, None, None]).astype(np.float32).repeat(9, axis=1)
-        if self.wavers and options.layers == "auto":
+        if self.wavers and not told:
             visible[3] += 0.8 * visible[4]
             visible[4] *= 0.2
         rgb = np.full((*visible.shape, 3), 0.5, np.float32)
@@ -241,7 +244,7 @@ def test_a_network_that_wavers_is_told_how_many_it_can_tell_apart() -> None:
     def counts(detail: str) -> tuple[int, list[int]]:
         bands = Bands(wavers=True)
         found = Decomposer(bands).coarse(picture(), DecomposeOptions(detail=detail))  # type: ignore[arg-type]
-        return len(found.visible), bands.told_at_once
+        return len(found.visible), bands.told
 
     assert counts("normal") == (4, [4])
     assert counts("coarse") == (2, [2])
@@ -299,25 +302,15 @@ def test_a_layer_that_reaches_under_another_lies_below_it() -> None:
     assert back_to_front(visible[swapped], alpha[swapped]).tolist() == [0, 2, 1]
 
 
-def test_layers_between_which_the_network_wavers_are_joined() -> None:
+def test_layers_between_which_the_network_wavers_count_as_one() -> None:
     visible = np.zeros((4, 8, 8), np.float32)
     visible[1, :, :4], visible[2, :, 2:4] = 0.8, 0.15  # what the second is, the first claims more
     visible[3, :, 5:7] = 0.9
     visible[0] = 1 - visible.sum(axis=0)
-    coarse = Coarse(
-        visible=visible,
-        alpha=np.where(visible > 0, np.float32(0.5), np.float32(0)),
-        rgb=np.stack([np.full((8, 8, 3), value, np.float32) for value in (0, 0.2, 1, 0.5)]),
-        confidence=np.array([1, 0.8, 0.3, 0.9], np.float32),
-    )
-    joined = without_wavering(coarse)
-    assert len(joined.visible) == 3
-    assert np.allclose(joined.visible.sum(axis=0), 1)
-    assert np.allclose(joined.visible[1], visible[1] + visible[2])
-    assert np.allclose(joined.alpha[1, 0], [0.5, 0.5, 0.75, 0.75, 0, 0, 0, 0])
-    assert joined.rgb[1, 0, 3] == pytest.approx((0.8 * 0.2 + 0.15) / 0.95)
-    assert np.array_equal(joined.visible[2], visible[3])
-    assert joined.confidence.tolist() == pytest.approx([1, 0.8, 0.9])
-    assert len(visible) == 4  # what was given stays as it was
-    assert visible[1, 0, 3] == pytest.approx(0.8)
-    assert without_wavering(joined).visible.shape == joined.visible.shape
+    before = visible.copy()
+    assert told_apart(visible) == 3
+    assert np.array_equal(visible, before)
+    visible[2, :, 2:4], visible[1, :, 2:4] = 0.7, 0.25  # now it is its own
+    assert told_apart(visible) == 4
+    assert told_apart(visible[:2]) == 2
+    assert told_apart(visible[:1]) == 1

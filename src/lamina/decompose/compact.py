@@ -5,7 +5,6 @@ Knows the network, its inputs and how it varies; nothing of documents.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -20,7 +19,7 @@ from lamina.model.small import SmallNet, SmallOutput
 from lamina.options import DecomposeOptions
 from lamina.pixels import model_size, over_flat, to_model
 
-__all__ = ["NOTHING", "Compact", "back_to_front", "without_wavering"]
+__all__ = ["NOTHING", "Compact", "back_to_front", "told_apart"]
 
 NOTHING = {"prompt": "", "steps": None, "guidance": None}
 """Options without use for some networks, with the value that asks for nothing."""
@@ -82,35 +81,37 @@ class Compact:
 
         Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
         """
-        answer = self._look(rgba, options, attempt)
-        if options.layers != "auto":
-            return answer
+        count, most = options.layers, self.most_layers
+        if count != "auto" and count > most:
+            raise InputError(f"layers {count}: the checkpoint '{self._name}' makes at most {most}")
+        way = attempt % self.attempts
+        mirrored, at_once = way == 1, way == 3
+        picture = self._seen(rgba[:, ::-1] if mirrored else rgba, _FINER if way == 2 else 1)
+        answer = self._found(picture, options, at_once) if count == "auto" else self._asked(picture, count, at_once)
+        return _mirrored(answer) if mirrored else answer
+
+    def _found(self, picture: torch.Tensor, options: DecomposeOptions, at_once: bool) -> Coarse:
+        """As many layers as there are; `at_once` starts from a number told."""
+        most = min(options.max_layers, self.most_layers)
+        told = min(_TOLD, most) if at_once else 0
+        answer = self._ask(picture, told, told or most)
+        found = len(answer.visible)
         if options.detail == "fine":
-            return _filled(answer, min(2 * len(answer.visible), options.max_layers))
-        found, wanted = len(answer.visible), len(without_wavering(answer).visible)
+            return _filled(answer, min(2 * found, options.max_layers))
+        wanted = told_apart(answer.visible)
         if options.detail == "coarse" and wanted > 2:
             wanted = (wanted + 1) // 2
-        return answer if wanted == found else self._look(rgba, replace(options, layers=wanted), attempt, at_once=True)
+        return answer if wanted == found else self._ask(picture, wanted, wanted)
 
-    def _look(
-        self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int, *, at_once: bool = False
-    ) -> Coarse:
-        asked = 0 if options.layers == "auto" else options.layers
-        most = self.most_layers
-        if asked > most:
-            raise InputError(f"layers {asked}: the checkpoint '{self._name}' makes at most {most}")
-        mirrored = attempt % self.attempts == 1
-        picture = self._seen(rgba[:, ::-1] if mirrored else rgba, _FINER if attempt % self.attempts == 2 else 1)
-        length = min(asked + _SPARE if asked else options.max_layers, most)
-        told = asked
-        if at_once or attempt % self.attempts == 3:
-            told = told or min(_TOLD, length)
-            answer = self._ask(picture, told, told)
-        else:
-            answer = self._ask(picture, 0, length)
-        if asked and len(answer.visible) != asked:
-            answer = _filled(answer, asked) if 1 < len(answer.visible) < asked else self._ask(picture, asked, asked)
-        return _mirrored(answer) if mirrored else answer
+    def _asked(self, picture: torch.Tensor, count: int, at_once: bool) -> Coarse:
+        """So many layers; `at_once` tells the network without asking what it would find."""
+        if not at_once:
+            answer = self._ask(picture, 0, min(count + _SPARE, self.most_layers))
+            if len(answer.visible) == count:
+                return answer
+            if 1 < len(answer.visible) < count:
+                return _filled(answer, count)
+        return self._ask(picture, count, count)
 
     def _seen(self, rgba: UInt8[np.ndarray, "h w 4"], finer: int) -> torch.Tensor:
         """The picture as the network takes it, a batch of one."""
@@ -150,29 +151,23 @@ def _filled(coarse: Coarse, count: int) -> Coarse:
     )
 
 
-def without_wavering(coarse: Coarse) -> Coarse:
-    """Upper layers joined while one of them is claimed 1.3 times more by another than by itself.
+def told_apart(visible: Float[np.ndarray, "L h w"]) -> int:
+    """How many layers the network can tell apart, the ground included, by their visible weights.
 
-    Of what layer j is, layer i claims c_ji = sum(v_j v_i) / sum(v_j) over its pixels, v their visible weights: where
-    c_ji > 1.3 c_jj the network cannot tell the two apart. The one claimed most goes first, into the other.
+    Of what upper layer j is, layer i claims c_ji = sum(v_j v_i) / sum(v_j) over its pixels: where c_ji > 1.3 c_jj the
+    network wavers between the two, and they count as one. The one claimed most goes first, into the other.
     """
-    visible, alpha, rgb = coarse.visible.copy(), coarse.alpha.copy(), coarse.rgb.copy()
-    confidence = coarse.confidence.copy()
-    while len(visible) > 2:
-        flat = visible[1:].reshape(len(visible) - 1, -1)
-        claims = flat @ flat.T / np.maximum(flat.sum(axis=1), 1e-6)[:, None]
+    upper = visible[1:].reshape(len(visible) - 1, visible[0].size).copy()
+    while len(upper) > 1:
+        claims = upper @ upper.T / np.maximum(upper.sum(axis=1), 1e-6)[:, None]
         ratio = claims / np.maximum(np.diag(claims)[:, None], 1e-6)
         np.fill_diagonal(ratio, 0)
-        j, i = (int(n) + 1 for n in np.unravel_index(ratio.argmax(), ratio.shape))
-        if ratio[j - 1, i - 1] < _CLAIMED:
+        j, i = np.unravel_index(ratio.argmax(), ratio.shape)
+        if ratio[j, i] < _CLAIMED:
             break
-        share = (visible[i] / np.maximum(visible[i] + visible[j], 1e-6))[..., None]
-        rgb[i] = rgb[i] * share + rgb[j] * (1 - share)
-        alpha[i] = 1 - (1 - alpha[i]) * (1 - alpha[j])
-        visible[i] += visible[j]
-        confidence[i] = max(confidence[i], confidence[j])
-        visible, alpha, rgb, confidence = (np.delete(each, j, axis=0) for each in (visible, alpha, rgb, confidence))
-    return Coarse(visible=visible, alpha=alpha, rgb=rgb, confidence=confidence)
+        upper[i] += upper[j]
+        upper = np.delete(upper, j, axis=0)
+    return len(upper) + 1
 
 
 def back_to_front(visible: Float[np.ndarray, "L h w"], alpha: Float[np.ndarray, "L h w"]) -> Int[np.ndarray, " L"]:
