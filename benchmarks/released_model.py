@@ -189,7 +189,7 @@ def ours(case: Case) -> dict[str, Any]:
     for name, part in network.named_children():
         if name != "transformer_blocks":
             part.to(device)
-    modules, frames = list(network.transformer_blocks), 0
+    modules = list(network.transformer_blocks)
     free = torch.cuda.mem_get_info()[0] if case.device == "cuda" else 1e15
     budget = min(free, case.memory * 1e9) if case.memory else free
     tokens = (case.side // 16) ** 2

@@ -62,6 +62,7 @@ def test_pictures_are_found_in_folders_globs_and_manifests_each_once(photos: Pat
     ("name", "text", "word"),
     [
         ("x.csv", "picture\na.png\n", "no 'image'"),
+        ("x.jsonl", '{"image": "."}', "no 'image'"),
         ("x.csv", "image,layer\na.png,3\n", "no option 'layer'"),
         ("x.jsonl", "{", "cannot read"),
         ("x.jsonl", "[]", "no object"),

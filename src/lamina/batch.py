@@ -318,7 +318,7 @@ def _manifest(path: Path) -> Iterator[_Found]:
         for number, row in rows:
             values = {name: value for name, value in row.items() if value not in (None, "")}
             image = values.pop("image", None)
-            if not isinstance(image, str):
+            if not isinstance(image, str) or not Path(image).name:
                 raise InputError(f"{path}, line {number}: there is no 'image'")
             known = {field.name for field in fields(DecomposeOptions)}
             if not values.keys() <= known:

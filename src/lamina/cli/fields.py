@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 
 from lamina.options import field_help
 
-__all__ = ["Commands", "Parser", "Run", "add_fields", "flag", "take_fields"]
+__all__ = ["Commands", "Parser", "Run", "add_fields", "add_model", "flag", "take_fields"]
 
 Run = Callable[[argparse.Namespace], int]
 """What a command does with its arguments; returns the exit code."""
@@ -40,6 +40,14 @@ class Commands:
 
     def _parser(self, name: str, text: str) -> argparse.ArgumentParser:
         return self._parsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add which checkpoint, and where it computes."""
+    parser.add_argument(
+        "--model", default="small", metavar="NAME|DIR", help="Checkpoint: a name that 'lamina models' lists, or a path."
+    )
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="Where to compute.")
 
 
 def add_fields(parser: argparse.ArgumentParser, config: type, *, without: Collection[str] = ()) -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamina.cli.fields import Commands, Run, add_fields, flag, take_fields
+from lamina.cli.fields import Commands, Run, add_fields, add_model, flag, take_fields
 from lamina.cli.terminal import Clock, about, importing, leads, print_json, progress, say
 from lamina.errors import FormatError, InputError
 from lamina.options import DecomposeOptions
@@ -216,10 +216,7 @@ def _targets(images: Sequence[Path], output: str | None, kind: str | None) -> li
 def _add_model(parser: argparse.ArgumentParser) -> None:
     from lamina.decompose.released_settings import Settings
 
-    parser.add_argument(
-        "--model", default="small", metavar="NAME|DIR", help="Checkpoint: a name that 'lamina models' lists, or a path."
-    )
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="Where to compute.")
+    add_model(parser)
     add_fields(parser, Settings, without=("device", "lora", "on_plan"))
     parser.add_argument(
         "--lora", action="append", type=Path, default=[], metavar="FILE",

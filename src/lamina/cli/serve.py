@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from lamina.cli.fields import Commands, add_fields, take_fields
+from lamina.cli.fields import Commands, add_fields, add_model, take_fields
 from lamina.cli.terminal import importing, progress, say
 from lamina.errors import InputError, MissingExtraError
 from lamina.options import DecomposeOptions
@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
     made.add_argument(
         "--home", metavar="DIR", help="Folder of jobs, documents and pixels (default: .lamina in the user's folder)."
     )
-    _add_model(made)
+    add_model(made)
     made.add_argument(
         "--ray",
         metavar="ADDRESS",
@@ -67,15 +67,8 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="Also write NAME-cutout.png, all but the ground over white, and NAME-sheet.png, a contact sheet.",
     )
-    _add_model(made)
+    add_model(made)
     add_fields(made, DecomposeOptions)
-
-
-def _add_model(made: argparse.ArgumentParser) -> None:
-    made.add_argument(
-        "--model", default="small", metavar="NAME|DIR", help="Checkpoint: a name that 'lamina models' lists, or a path."
-    )
-    made.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="Where to compute.")
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -271,7 +271,8 @@ class Decomposer:
         _tell(on_step, "lift")
         layers, fidelity = make_exact(rgba, layers)
         _tell(on_step, "exact")
-        tidied = tidy(rgba, layers, coarse.confidence, key=key, namer=self.namer, ground=ground)
+        namer = self.namer if key else None  # nobody reads the names of a trial
+        tidied = tidy(rgba, layers, coarse.confidence, key=key, namer=namer, ground=ground)
         _tell(on_step, "tidy")
         verdict = judge(rgba, tidied.layers, tidied.confidence)
         said = [*warnings, *(tidied.warnings if options.layers != 1 else ())]

@@ -30,7 +30,7 @@ from lamina.decompose.veil import Veil, find_veil
 from lamina.document.layer import Layer
 from lamina.pixels import bleed
 
-__all__ = ["Coarse", "lift", "seen_labels"]
+__all__ = ["Coarse", "lift", "seen_labels", "working_picture"]
 
 _WORKING_SIDE = 1024
 """Longer side of the working picture at most."""
@@ -78,7 +78,7 @@ def lift(
     """
     opaque = bool((picture[..., 3] == 255).all())
     source = picture if opaque else bleed(picture)
-    small = _working_picture(source)
+    small = working_picture(source)
     _tell(on_step, 1)
     odds = ground_odds(small) if opaque else None
     weights = _weights(small, coarse, odds=odds)
@@ -111,7 +111,8 @@ def _tell(on_step: Callable[[int, int], None] | None, step: int) -> None:
         on_step(step, _STAGES)
 
 
-def _working_picture(source: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "H W 3"]:
+def working_picture(source: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "H W 3"]:
+    """RGB with a longer side of at most 1024 px: what labels are found on. `source` has colour under its alpha."""
     height, width = source.shape[:2]
     scale = min(1.0, _WORKING_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

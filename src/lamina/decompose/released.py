@@ -70,8 +70,13 @@ _FREE_CPU = 1e15
 
 
 def is_released(name: str | Path) -> bool:
-    """Whether this names a released model: a folder with an index, a name on the hub, a file without our header."""
+    """Whether this names a released model: a folder with an index, a name on the hub, a file without our header.
+
+    "small" is the package's own, whatever is called so here.
+    """
     path = Path(name)
+    if str(name) == "small":
+        return False
     if path.is_dir():
         return True
     if path.is_file():
@@ -183,20 +188,21 @@ class ReleasedLooker:
             raise InputError("layers from words alone need a prompt, got an empty one")
         if size[0] % multiple or size[1] % multiple:
             raise InputError(f"a size of {size[0]}x{size[1]} does not divide by {multiple}")
-        texts, bare = self._agreed(lambda: (self.prompts([prompt]), self.prompts([EMPTY])))
+        asked = replace(options, prompt=prompt)
+        _, texts, bare = self._agreed(lambda: self._texts(asked, None))
         return self._sampled(None, texts, bare, size, layer_count(options), options, options.seed)
 
     def _agreed(self, make: Callable[[], T]) -> T:
         """What the first process makes: two text encoders may differ in a word."""
         return told(make) if self._spread else make()
 
-    def _texts(self, options: DecomposeOptions, picture: Image.Image) -> tuple[str, Text, Text | None]:
+    def _texts(self, options: DecomposeOptions, picture: Image.Image | None) -> tuple[str, Text, Text | None]:
         """The caption if one was written, the prompt's embedding, that of the empty prompt if guidance needs it."""
         if not self.prompts.loaded:
             self.prompts.device = text_place(self.device, self._free(), self.prompts.bytes)
         try:
             prompt, caption = options.prompt.strip(), ""
-            if not prompt:
+            if not prompt and picture is not None:
                 prompt = caption = self.prompts.caption(picture, self.settings.language)
                 _log.info("caption: %s", prompt)
             return caption, self.prompts([prompt]), None if _guidance(options) == 1 else self.prompts([EMPTY])
@@ -404,7 +410,7 @@ def _free_bytes(device: torch.device) -> float:
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + unused)
     if device.type == "mps":
-        return float(torch.mps.recommended_max_memory())
+        return float(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     return _FREE_CPU
 
 

@@ -14,16 +14,13 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.above import Above, in_box, under_point
-from lamina.decompose.lift import Coarse, seen_labels
+from lamina.decompose.lift import Coarse, seen_labels, working_picture
 from lamina.document.layer import Box
 from lamina.errors import InputError
 from lamina.options import DecomposeOptions
 from lamina.pixels import bleed
 
 __all__ = ["Steered", "check_places", "steer"]
-
-_WORKING_SIDE = 1024
-"""Longer side of the picture that boxes and points are looked at in, at most."""
 
 _TAKEN = 0.8
 """A layer of the network of which this share is pinned is what the caller asked for; it goes."""
@@ -146,11 +143,8 @@ def _ring(mask: Bool[np.ndarray, "h w"]) -> Any:
 def _working_picture(picture: UInt8[np.ndarray, "h w 4"]) -> tuple[Any, tuple[float, float]]:
     """RGB at the size that `lift` works at, and its pixels per pixel of the picture, across and down."""
     source = picture if (picture[..., 3] == 255).all() else bleed(picture)
-    height, width = picture.shape[:2]
-    shrink = min(1.0, _WORKING_SIDE / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    rgb = np.ascontiguousarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA)[..., :3])
-    return rgb, (size[0] / width, size[1] / height)
+    rgb = working_picture(source)
+    return rgb, (rgb.shape[1] / picture.shape[1], rgb.shape[0] / picture.shape[0])
 
 
 def _scaled(box: tuple[int, int, int, int], scale: tuple[float, float], size: tuple[int, int]) -> Box:

@@ -6,7 +6,7 @@ at every step. All prompts (with guidance: two) are taken through a block while 
 Knows the network and its weights, no sampler.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -99,12 +99,10 @@ def make_table(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    on_step: Callable[[int, int], None] | None = None,
 ) -> Table:
     """The table of these timesteps; one block's modulations are read, used and dropped at a time.
 
-    Every timestep is a call of its own, so that the numbers are those of the network run as it is. `on_step(block,
-    blocks)` may raise to stop.
+    Every timestep is a call of its own, so that the numbers are those of the network run as it is.
     """
     depth = network.config.depth
     with torch.inference_mode():
@@ -116,8 +114,6 @@ def make_table(
                 stem = f"transformer_blocks.{number}.{stream}_mod.1."
                 weight, bias = (weights[stem + end].read().to(device, dtype) for end in ("weight", "bias"))
                 found.append(torch.cat([F.linear(row[None], weight, bias) for row in silu]))
-            if on_step is not None:
-                on_step(number + 1, depth)
         img, txt = (torch.stack(found, dim=1).cpu() for found in rows.values())
     return Table(time=times.cpu(), img=img, txt=txt)
 

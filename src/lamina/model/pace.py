@@ -48,8 +48,6 @@ class Memo:
     reuse: float
     taken: int = 0
     """Steps taken over since the further blocks ran."""
-    skipped: int = 0
-    """Steps taken over in all."""
     _first: Tensor | None = field(default=None)
     _rest: Tensor | None = field(default=None)
 
@@ -65,7 +63,6 @@ class Memo:
         """What the further blocks would give of the tokens that are read after them, as they did it last."""
         assert self._rest is not None
         self.taken += 1
-        self.skipped += 1
         return visual[:, : self._rest.shape[1]] + self._rest
 
     def learn(self, before: Tensor, after: Tensor, final: Tensor) -> None:

@@ -109,6 +109,8 @@ class Prompts:
 
     def free(self) -> None:
         """Give the encoder's memory back."""
+        if self._encoder is None:
+            return
         self._encoder = None
         gc.collect()
         if self.device.type == "cuda":

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from lamina.document.composite import flatten_nodes
+from lamina.document.document import Document
 from lamina.errors import InputError
 from lamina.formats import png
 from lamina.pixels import to_image
@@ -114,7 +115,7 @@ def add_fal(router: APIRouter, service: Service) -> None:
         format: Annotated[Literal["png", "webp"], Path()],
     ) -> Response:
         """One layer or group of a document, as it lies, at the size of the canvas."""
-        data = await service.run(lambda: _placed(service, id, index, format), service.exports)
+        data = await service.run(lambda: _placed(service.store.load(id), index, format), service.exports)
         return Response(data, media_type=f"image/{format}", headers={"cache-control": "private, no-cache"})
 
 
@@ -132,10 +133,11 @@ def _asked(data: Any) -> FalRequest:
 async def _answer(service: Service, name: str, asked: FalRequest) -> dict[str, Any]:
     body = await service.run(lambda: service.store.body(name))
     kind, images = asked.output_format, list[FalImage]()
+    document = await service.run(lambda: service.store.load(name), service.exports) if asked.sync_mode else None
     for index in range(len(body["layers"])):
         url = f"/v1/documents/{name}/layers/{index}.{kind}"
-        if asked.sync_mode:
-            data = await service.run(lambda at=index: _placed(service, name, at, kind), service.exports)
+        if document is not None:
+            data = await service.run(lambda at=index: _placed(document, at, kind), service.exports)
             url = f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")
         images.append(
             FalImage(
@@ -155,8 +157,7 @@ async def _answer(service: Service, name: str, asked: FalRequest) -> dict[str, A
     ).model_dump()
 
 
-def _placed(service: Service, name: str, index: int, kind: str) -> bytes:
-    document = service.store.load(name)
+def _placed(document: Document, index: int, kind: str) -> bytes:
     if index >= len(document.layers):
         raise NotFound(f"the document has {len(document.layers)} layers; {index} is beyond them")
     rgba = flatten_nodes((document.layers[index],), document.box)

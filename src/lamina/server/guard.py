@@ -11,11 +11,10 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lamina.errors import LaminaError
@@ -165,18 +164,15 @@ def session_value(token: str) -> bytes:
 
 
 def _cookie(headers: Headers) -> bytes | None:
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value.encode("utf-8", "replace") if morsel else None
+    value = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+    return None if value is None else value.encode("utf-8", "replace")
 
 
 def _check_origin(headers: Headers, host: str) -> None:
     """A page of another site may not use a visitor's browser to change things here."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     foreign = site is not None and site not in ("same-origin", "none")
-    if foreign or (origin is not None and urlsplit(origin).netloc != host):
+    if foreign or (origin is not None and origin.partition("://")[2] != host):
         raise CrossOrigin("this call comes from a page of another site, which may not change anything here")
 
 

@@ -101,12 +101,12 @@ class Jobs:
 
     def check_room(self) -> None:
         """Raise QueueFull when a job that came now would not be taken."""
-        with self._lock:
-            if len(self._queue) < self._settings.queue:
-                return
-            seconds = self._mean_seconds * len(self._queue) / max(len(self._workers), 1)
-            after = min(max(math.ceil(seconds / 2), 1), 600)
-            raise QueueFull(f"{len(self._queue)} jobs wait already; come again in {after} s", after)
+        waiting = len(self._queue)
+        if waiting < self._settings.queue:
+            return
+        seconds = self._mean_seconds * waiting / max(len(self._workers), 1)
+        after = min(max(math.ceil(seconds / 2), 1), 600)
+        raise QueueFull(f"{waiting} jobs wait already; come again in {after} s", after)
 
     def submit(
         self,
@@ -206,7 +206,7 @@ class Jobs:
 
     async def wait(self, name: str, seconds: float) -> Job:
         """The job when it has ended, or as it is after so long."""
-        job = self.get(name)
+        job = await asyncio.to_thread(self.get, name)
         try:
             async with asyncio.timeout(seconds):
                 async with aclosing(self.states(name, seconds + 1)) as states:

@@ -7,7 +7,6 @@ may say. A file is a PNG without a profile; it appears whole and synced, and nev
 import errno
 import os
 import re
-import secrets
 import threading
 import time
 import weakref
@@ -21,6 +20,7 @@ from jaxtyping import UInt8
 
 from lamina.errors import FormatError
 from lamina.formats import png
+from lamina.formats.files import hidden_beside
 from lamina.pixels import freeze, pixel_sha256
 from lamina.server.problems import NotFound, StorageFull
 
@@ -162,7 +162,7 @@ class SharedSync:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that appears whole and stays after a loss of power. Raises StorageFull where there is no room."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    temporary = hidden_beside(path)
     try:
         with told_when_full():
             if not path.parent.is_dir():

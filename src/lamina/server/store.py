@@ -236,12 +236,12 @@ class Store:
             database.execute("DELETE FROM jobs WHERE ended < ?", (now - keep,))
         for row in self._all("SELECT id, used FROM documents ORDER BY used"):
             old = row["used"] < now - keep
-            crowded = row["used"] < now - _HOUR and self.kept_bytes() > self._settings.keep_bytes
-            if not old and not crowded:
+            if not (old or (row["used"] < now - _HOUR and self.kept_bytes() > self._settings.keep_bytes)):
                 break  # those that follow were used later still
             if row["id"] not in needed:
                 with self._transaction() as database:
-                    database.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
+                    # One that was used since is kept.
+                    database.execute("DELETE FROM documents WHERE id = ? AND used = ?", (row["id"], row["used"]))
         self.pixels.sweep({row["sha256"] for row in self._all("SELECT DISTINCT sha256 FROM held")})
         waiting = {job.id for job in self.unfinished()}
         for path in self.inputs.iterdir():

@@ -18,7 +18,6 @@ from starlette.datastructures import UploadFile
 
 from lamina.errors import InputError
 from lamina.options import DecomposeOptions
-from lamina.pixels import MAX_PIXELS
 from lamina.server.problems import BadJson, TooLarge, UnsupportedType
 from lamina.server.settings import Settings
 
@@ -134,7 +133,7 @@ def check_picture(data: bytes, settings: Settings) -> None:
         raise TooLarge(f"the picture is far over {settings.max_pixels} pixels") from error
     except Exception as error:  # Pillow's readers raise nearly anything on broken headers
         raise UnsupportedType("the file is no PNG, JPEG or WebP picture, or its beginning is damaged") from error
-    if width * height > min(settings.max_pixels, MAX_PIXELS):
+    if width * height > settings.max_pixels:
         raise TooLarge(f"the picture is {width}x{height}, expected at most {settings.max_pixels} pixels")
 
 
