@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
+from lamina.decompose.agree import agree_in_rows, agree_with_neighbours, lines
 
 
 def bands(*greys, side=100):
@@ -59,7 +59,7 @@ def test_letters_of_a_line_go_together_by_majority_and_others_keep_their_layer()
         cv2.putText(picture, "H", (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (20, 20, 90), 3)
         regions[y - 20 : y + 4, x - 2 : x + 20][(picture[y - 20 : y + 4, x - 2 : x + 20] < 200).any(axis=2)] = number
     votes = votes_of(0, 1, 1, 2, 1, 1, 0, 2)
-    heard = agree_in_rows(votes, regions, picture)
+    heard = agree_in_rows(votes, regions, lines(picture))
     assert heard.argmax(axis=0).tolist() == [0, 1, 1, 1, 1, 1, 1, 2]
     assert np.array_equal(heard[:, [0, 7]], votes[:, [0, 7]])
 
@@ -67,4 +67,4 @@ def test_letters_of_a_line_go_together_by_majority_and_others_keep_their_layer()
 def test_a_picture_without_letters_keeps_its_votes():
     picture, regions = bands(30, 200)
     votes = votes_of(0, 1)
-    assert np.array_equal(agree_in_rows(votes, regions, picture), votes)
+    assert np.array_equal(agree_in_rows(votes, regions, lines(picture)), votes)

@@ -10,6 +10,7 @@ from PIL import Image
 from lamina.decompose.above import under_point
 from lamina.decompose.decomposer import Decomposer
 from lamina.decompose.lift import Coarse
+from lamina.decompose.working import Working
 from lamina.document.composite import flatten
 from lamina.document.document import Document
 from lamina.document.layer import Layer
@@ -227,8 +228,10 @@ def test_a_point_on_a_patch_gets_what_lies_on_it_but_what_earlier_points_asked_f
     icon = np.zeros((200, 300), bool)
     icon[40:70, 30:60] = True
 
+    working = Working(np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]))
+
     def agrees(x: int, y: int, label: np.ndarray, truth: np.ndarray) -> bool:
-        found = under_point(rgb, x, y, label)
+        found = under_point(working, x, y, label)
         return found is not None and int((found.mask ^ truth).sum()) <= 8
 
     assert agrees(20, 150, window, sidebar)

@@ -18,8 +18,8 @@ from scipy.cluster.vq import kmeans2
 from lamina.decompose.agree import agree_with_neighbours
 from lamina.decompose.fill import continue_colours
 from lamina.decompose.regions import segment
+from lamina.decompose.working import Working
 from lamina.document.layer import Box
-from lamina.model.cues import border_ground
 from lamina.pixels import channel_sum
 
 __all__ = ["Above", "in_box", "under_point"]
@@ -105,17 +105,16 @@ def in_box(rgb: UInt8[np.ndarray, "h w 3"], box: Box, object_weight: Float[np.nd
     return Above(mask=mask, clear=float(np.clip(off[found].mean() / (3 * limit), 0.1, 1)))
 
 
-def under_point(rgb: UInt8[np.ndarray, "h w 3"], x: int, y: int, label: UInt8[np.ndarray, "h w"]) -> Above | None:
-    """The thing under pixel (x, y); None where that is the ground. `label` is who a network sees at each pixel.
+def under_point(working: Working, x: int, y: int, label: UInt8[np.ndarray, "h w"]) -> Above | None:
+    """The thing under working pixel (x, y); None where that is the ground. `label` is who a network sees at each pixel.
 
     In this order: the line of letters that the point hits; the part of the layer seen there; what stands there off the
     ground by colour; the patch of even colour with what lies on it and is seen to be of the same layer.
     """
-    lab: Any = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    regions = segment(rgb)
-    patch = regions == regions[y, x]
+    lab: Any = cv2.cvtColor(working.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    patch = working.regions == working.regions[y, x]
     line = _line_at(lab, x, y)
-    reached, near = border_ground(rgb)
+    reached, near = working.ground
     candidates = [line] if line is not None else []
     own = label == label[y, x]
     if not label[y, x]:

@@ -17,7 +17,7 @@ from scipy import ndimage, sparse
 
 from lamina.pixels import channel_max
 
-__all__ = ["agree_in_rows", "agree_with_neighbours", "common_borders"]
+__all__ = ["agree_in_rows", "agree_with_neighbours", "common_borders", "lines"]
 
 _SOFT = 20.0
 _OBJECT_SOFT = 40.0
@@ -72,10 +72,9 @@ def agree_with_neighbours(
 
 
 def agree_in_rows(
-    votes: Float[np.ndarray, "L n"], regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]
+    votes: Float[np.ndarray, "L n"], regions: Int[np.ndarray, "h w"], line: Int[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "L n"]:
-    """Votes after the letters of every line have taken their common one."""
-    line = _lines(rgb)
+    """Votes after the letters of every line (`lines`) have taken their common one."""
     count = int(line.max()) + 1
     inside = np.bincount((regions * np.int64(count) + line).ravel(), minlength=votes.shape[1] * count)
     inside = inside.reshape(-1, count)
@@ -87,7 +86,7 @@ def agree_in_rows(
     return np.where(line_of > 0, common[:, line_of], votes).astype(np.float32)
 
 
-def _lines(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
+def lines(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
     """Number the lines of letters from 1 on: bright or dark strokes of like colour and height, side by side in rows."""
     side = max(rgb.shape)
     box = np.ones((side // _STROKE + 3, side // _STROKE + 3), np.uint8)

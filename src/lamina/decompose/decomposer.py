@@ -23,6 +23,7 @@ from lamina.decompose.naming import Namer
 from lamina.decompose.splitting import SplitPlan, plan_split
 from lamina.decompose.steer import check_places, steer
 from lamina.decompose.tidy import Tidied, tidy
+from lamina.decompose.working import Working
 from lamina.document.document import Document
 from lamina.errors import DeviceError, InputError
 from lamina.model import checkpoint
@@ -205,11 +206,11 @@ class Decomposer:
 
         Raises InputError when more layers are asked for than the checkpoint can make.
         """
-        coarse, _ = self._steered(rgba, options, attempt)
+        coarse, _ = self._steered(rgba, options, attempt, None)
         return coarse
 
     def _steered(
-        self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int
+        self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int, working: Working | None
     ) -> tuple[Coarse, tuple[str, ...]]:
         rest = replace(options, box=(), point=())
         if options.layers != "auto":
@@ -217,7 +218,7 @@ class Decomposer:
         else:
             rest = replace(rest, max_layers=max(1, options.max_layers - options.regions))
         coarse = self.looker.look(rgba, rest, attempt)
-        steered = steer(rgba, coarse, options, replaced=_uses_all(options))
+        steered = steer(rgba, coarse, options, replaced=_uses_all(options), working=working)
         return steered.coarse, steered.warnings
 
     def _take_apart(
@@ -265,9 +266,10 @@ class Decomposer:
         on_step: Callable[[int, int], None] | None,
     ) -> _Stack:
         """One look, carried through."""
-        coarse, warnings = self._steered(rgba, options, attempt)
+        working = Working(rgba)
+        coarse, warnings = self._steered(rgba, options, attempt, working)
         _tell(on_step, "model")
-        layers = lift(rgba, coarse, use_all=_uses_all(options))
+        layers = lift(rgba, coarse, use_all=_uses_all(options), working=working)
         _tell(on_step, "lift")
         layers, fidelity = make_exact(rgba, layers)
         _tell(on_step, "exact")

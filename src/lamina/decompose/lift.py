@@ -20,20 +20,16 @@ from jaxtyping import Bool, Float, UInt8
 from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
 from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders, reach_strands
 from lamina.decompose.fill import continue_colours, membrane
-from lamina.decompose.ground import ground_odds
 from lamina.decompose.paint import Sheet, paint
 from lamina.decompose.parts import join_specks, keep_whole, use_labels
 from lamina.decompose.pins import Pins
 from lamina.decompose.refine import settle
-from lamina.decompose.regions import part_where_sure, segment, vote
+from lamina.decompose.regions import part_where_sure, vote
 from lamina.decompose.veil import Veil, find_veil
+from lamina.decompose.working import Working
 from lamina.document.layer import Layer
-from lamina.pixels import bleed
 
-__all__ = ["Coarse", "lift", "seen_labels", "working_picture"]
-
-_WORKING_SIDE = 1024
-"""Longer side of the working picture at most."""
+__all__ = ["Coarse", "lift", "seen_labels"]
 
 _MARGIN = 9
 """Working pixels kept around what a layer shows."""
@@ -69,20 +65,19 @@ def lift(
     on_step: Callable[[int, int], None] | None = None,
     *,
     use_all: bool = False,
+    working: Working | None = None,
 ) -> list[Layer]:
     """Layers (bottom first, as many as `coarse` has, trimmed) at the size of `picture`.
 
     The bottom layer covers the canvas; for a picture with alpha the stack's alpha is the picture's, nearly: rounding
     is `make_exact`'s. A layer that is seen nowhere comes back as one transparent pixel; with `use_all` it rather gets
-    a separate part of another layer, as long as there are any.
+    a separate part of another layer, as long as there are any. `working` is the picture's, where it is known already.
     """
-    opaque = bool((picture[..., 3] == 255).all())
-    source = picture if opaque else bleed(picture)
-    small = working_picture(source)
+    working = working or Working(picture)
+    small, opaque, odds = working.rgb, working.opaque, working.odds
     _tell(on_step, 1)
-    odds = ground_odds(small) if opaque else None
-    weights = _weights(small, coarse, odds=odds)
-    label = _labels(small, weights)
+    weights = _weights(working, coarse)
+    label = _labels(working, weights)
     pins = Pins(coarse.pinned, label.shape)
     label = pins.without(label)
     free = len(coarse.visible) - pins.count
@@ -96,14 +91,14 @@ def lift(
     veil = find_veil(small, borders) if opaque else None
     sheets = _sheets(small, borders, coarse, veil, None if opaque else picture[..., 3])
     _tell(on_step, 3)
-    layers = paint(picture, source, borders, sheets, veil)
+    layers = paint(picture, working.source, borders, sheets, veil)
     _tell(on_step, 4)
     return layers
 
 
-def seen_labels(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, opaque: bool) -> UInt8[np.ndarray, "h w"]:
+def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     """The layer seen at each pixel of a working picture, as `lift` reads the answer before anything is pinned."""
-    return _labels(small, _weights(small, coarse, odds=ground_odds(small) if opaque else None))
+    return _labels(working, _weights(working, coarse))
 
 
 def _tell(on_step: Callable[[int, int], None] | None, step: int) -> None:
@@ -111,29 +106,21 @@ def _tell(on_step: Callable[[int, int], None] | None, step: int) -> None:
         on_step(step, _STAGES)
 
 
-def working_picture(source: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "H W 3"]:
-    """RGB with a longer side of at most 1024 px: what labels are found on. `source` has colour under its alpha."""
-    height, width = source.shape[:2]
-    scale = min(1.0, _WORKING_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.ascontiguousarray(_resized(source, size)[..., :3])
-
-
-def _weights(small: UInt8[np.ndarray, "h w 3"], coarse: Coarse, *, odds: Any) -> Float[np.ndarray, "L h w"]:
+def _weights(working: Working, coarse: Coarse) -> Float[np.ndarray, "L h w"]:
     """The network's visible weights at working size, the ground's helped by colour."""
-    size = (small.shape[1], small.shape[0])
+    size = (working.rgb.shape[1], working.rgb.shape[0])
     weights = np.stack([_resized(weight, size) for weight in coarse.visible.astype(np.float32)])
-    if odds is not None:
-        weights[0] *= odds
+    if working.odds is not None:
+        weights[0] *= working.odds
         weights /= weights.sum(axis=0)
     return weights
 
 
-def _labels(small: UInt8[np.ndarray, "h w 3"], weights: Float[np.ndarray, "L h w"]) -> UInt8[np.ndarray, "h w"]:
+def _labels(working: Working, weights: Float[np.ndarray, "L h w"]) -> UInt8[np.ndarray, "h w"]:
     """The layer seen at each working pixel: what its region voted, or what its colour says against that."""
-    regions = part_where_sure(segment(small), weights)
+    small, regions = working.rgb, part_where_sure(working.regions, weights)
     votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
-    voted = agree_in_rows(votes, regions, small).argmax(axis=0).astype(np.uint8)[regions]
+    voted = agree_in_rows(votes, regions, working.lines).argmax(axis=0).astype(np.uint8)[regions]
     return settle(keep_whole(join_specks(voted, small)), small, weights)
 
 

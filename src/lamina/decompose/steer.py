@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.above import Above, in_box, under_point
-from lamina.decompose.lift import Coarse, seen_labels, working_picture
+from lamina.decompose.lift import Coarse, seen_labels
+from lamina.decompose.working import Working
 from lamina.document.layer import Box
 from lamina.errors import InputError
 from lamina.options import DecomposeOptions
-from lamina.pixels import bleed
 
 __all__ = ["Steered", "check_places", "steer"]
 
@@ -51,18 +51,25 @@ def check_places(options: DecomposeOptions, width: int, height: int) -> None:
 
 
 def steer(
-    picture: UInt8[np.ndarray, "h w 4"], coarse: Coarse, options: DecomposeOptions, *, replaced: bool = False
+    picture: UInt8[np.ndarray, "h w 4"],
+    coarse: Coarse,
+    options: DecomposeOptions,
+    *,
+    replaced: bool = False,
+    working: Working | None = None,
 ) -> Steered:
     """Pin a layer for every box and point of `options`; what shows nothing above its ground becomes a warning.
 
     Boxes first, then points; later ones take pixels from earlier ones, but a point leaves what lies on its thing to
     the earlier points that hit it. A layer of the answer that shows little else goes; with `replaced`, an empty one
-    that `lift` may fill takes its place. Raises InputError as `check_places` does.
+    that `lift` may fill takes its place. `working` is the picture's, where it is known already. Raises InputError as
+    `check_places` does.
     """
     check_places(options, picture.shape[1], picture.shape[0])
     if not options.regions:
         return Steered(coarse=coarse)
-    rgb, scale = _working_picture(picture)
+    working = working or Working(picture)
+    rgb, scale = working.rgb, working.scale
     size = (rgb.shape[1], rgb.shape[0])
     weights = np.stack([cv2.resize(w.astype(np.float32), size) for w in coarse.visible])
     found: list[Above] = []
@@ -75,10 +82,10 @@ def steer(
             found.append(above)
     label = np.zeros(rgb.shape[:2], np.uint8)
     if options.point:
-        label = seen_labels(rgb, coarse, opaque=bool((picture[..., 3] == 255).all()))
+        label = seen_labels(working, coarse)
     for x, y in options.point:
         place = (min(int((x + 0.5) * scale[0]), size[0] - 1), min(int((y + 0.5) * scale[1]), size[1] - 1))
-        above = under_point(rgb, *place, label)
+        above = under_point(working, *place, label)
         if above is None:
             warnings.append(f"point {x},{y} hits the ground: it became no layer")
         else:
@@ -138,13 +145,6 @@ def _layers_pinned(coarse: Coarse) -> int:
 def _ring(mask: Bool[np.ndarray, "h w"]) -> Any:
     reach = max(3, max(mask.shape) // 64) | 1
     return (cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0) & ~mask
-
-
-def _working_picture(picture: UInt8[np.ndarray, "h w 4"]) -> tuple[Any, tuple[float, float]]:
-    """RGB at the size that `lift` works at, and its pixels per pixel of the picture, across and down."""
-    source = picture if (picture[..., 3] == 255).all() else bleed(picture)
-    rgb = working_picture(source)
-    return rgb, (rgb.shape[1] / picture.shape[1], rgb.shape[0] / picture.shape[0])
 
 
 def _scaled(box: tuple[int, int, int, int], scale: tuple[float, float], size: tuple[int, int]) -> Box:

@@ -1,0 +1,57 @@
+"""A picture at the size that labels are found on, and what it tells by itself, without a network. Knows pixels only."""
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from lamina.decompose.agree import lines
+from lamina.decompose.ground import ground_odds
+from lamina.decompose.regions import segment
+from lamina.model.cues import border_ground
+from lamina.pixels import bleed
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+__all__ = ["Working"]
+
+_SIDE = 1024
+"""Longer side of the working picture at most."""
+
+
+class Working:
+    """The working picture; each thing it tells is found when first asked for, and once."""
+
+    def __init__(self, picture: UInt8[np.ndarray, "h w 4"]) -> None:
+        self.opaque = bool((picture[..., 3] == 255).all())
+        self.source: UInt8[np.ndarray, "h w 4"] = picture if self.opaque else bleed(picture)
+        """The picture, with colour under its alpha."""
+        height, width = picture.shape[:2]
+        shrink = min(1.0, _SIDE / max(height, width))
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        self.rgb: UInt8[np.ndarray, "H W 3"] = np.ascontiguousarray(
+            cv2.resize(self.source, size, interpolation=cv2.INTER_AREA)[..., :3]
+        )
+        self.scale = (size[0] / width, size[1] / height)
+        """Working pixels per pixel of the picture, across and down."""
+
+    @cached_property
+    def regions(self) -> Int[np.ndarray, "H W"]:
+        """Regions of even colour."""
+        return segment(self.rgb)
+
+    @cached_property
+    def lines(self) -> Int[np.ndarray, "H W"]:
+        """Lines of letters, from 1 on."""
+        return lines(self.rgb)
+
+    @cached_property
+    def ground(self) -> tuple[Bool[np.ndarray, "H W"], Bool[np.ndarray, "H W"]]:
+        """What hangs together with the border in colour, and what has a colour of the border."""
+        return border_ground(self.rgb)
+
+    @cached_property
+    def odds(self) -> Float[np.ndarray, "H W"] | None:
+        """Factors on the ground's weight by colour; None where colour tells nothing, as where a picture has alpha."""
+        return ground_odds(*self.ground) if self.opaque else None
