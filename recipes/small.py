@@ -37,6 +37,7 @@ def small(
     lr: float = 1e-3,
     decay_share: float = 0.3,
     precision: Precision = "bfloat16",
+    backbone: bool = True,
     init_from: Path | None = None,
     refuse: Path | None = None,
     workers: int = 1,
@@ -47,7 +48,7 @@ def small(
     pictures, or their hashes, near which no sample may come."""
     config = TrainConfig(
         stage="small",
-        model=SmallConfig(area=256 * 256, stem=4, cues=CUES),
+        model=SmallConfig(area=256 * 256, stem=4, cues=CUES, backbone=backbone),
         data=DataConfig(bank=bank, shards=shards, refuse=refuse, batch_size=batch_size, workers=workers),
         optim=OptimConfig(lr=lr, decay_share=decay_share),
         steps=steps,

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lamina.errors import CheckpointError
+from lamina.model.backbone import Backbone
 from lamina.model.mmdit import DualStreamBlock
 from lamina.model.tokens import rope
 
@@ -34,6 +35,8 @@ class SmallConfig:
     """Side of the blocks of pixels that are read as one; masks are this many times smaller than the picture."""
     cues: int = 0
     """Channels beside RGB that say what colour tells of the ground (lamina.model.cues)."""
+    backbone: bool = False
+    """Whether a backbone that knows photographs looks at the picture too (lamina.model.backbone)."""
     channels: tuple[int, int, int] = (32, 64, 128)
     """Feature channels at strides 2, 4 and 8."""
     width: int = 192
@@ -49,6 +52,8 @@ class SmallConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 8:
             raise CheckpointError(f"width {self.width} over {self.heads} heads is not a multiple of 8 per head")
+        if self.backbone and self.stem != 4:
+            raise CheckpointError(f"a stem of {self.stem} does not meet the backbone's features, which begin at 4")
 
     @property
     def multiple(self) -> int:
@@ -89,6 +94,10 @@ class SmallNet(nn.Module):
         self.down = nn.ModuleList(
             [_Down(c0, c1), _Down(c1, c2), nn.Sequential(nn.Conv2d(c2, width, 3, stride=2, padding=1))]
         )
+        if config.backbone:
+            self.backbone = Backbone()
+            scales = zip(Backbone.channels, (*config.channels, width), strict=True)
+            self.known = nn.ModuleList([_silent(nn.Conv2d(found, wanted, 1)) for found, wanted in scales])
         self.queries = nn.Parameter(torch.randn(config.max_layers, config.slot_tokens, width) * 0.5)
         self.count = nn.Embedding(config.max_layers + 1, width)
         self.blocks = nn.ModuleList(
@@ -118,9 +127,10 @@ class SmallNet(nn.Module):
         rgb, cues = picture_bchw_11[:, :3], picture_bchw_11[:, 3:]
         blocks = F.pixel_unshuffle(rgb, config.stem)
         detail = self.stem(torch.cat([blocks, F.avg_pool2d(cues, config.stem)], dim=1) if config.cues else blocks)
-        scales = [detail]
-        for down in self.down:
-            scales.append(down(F.gelu(scales[-1])))
+        known = self._known(rgb)
+        scales = [detail + known[0]]
+        for down, more in zip(self.down, known[1:], strict=True):
+            scales.append(down(F.gelu(scales[-1])) + more)
         rows, columns = scales[-1].shape[-2:]
         tokens = rearrange(scales[-1], "b d h w -> b (h w) d")
 
@@ -144,6 +154,14 @@ class SmallNet(nn.Module):
         visible = scores[:, :, 0].masked_fill(~slots[..., None, None], -1e4)
         colours = scores[:, :, 2:] + F.avg_pool2d(rgb, config.stem)[:, None]
         return SmallOutput(visible, scores[:, :, 1], colours, readout[..., -2], readout[..., -1])
+
+    def _known(self, rgb: Float[Tensor, "b 3 H W"]) -> list[Tensor | float]:
+        """What the backbone adds at each scale. It stays as it came: only what is read from it is learned."""
+        if not self.config.backbone:
+            return [0.0] * 4
+        with torch.no_grad():
+            features = [F.group_norm(found, 1) for found in self.backbone(rgb)]
+        return [read(found) for read, found in zip(self.known, features, strict=True)]
 
     def _ropes(self, rows: int, columns: int, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Layer3D RoPE of the picture tokens (slot -1, centred rows and columns) and of the slot tokens (slot k)."""
@@ -173,6 +191,13 @@ def finer(state: dict[str, Tensor], before: SmallConfig, after: SmallConfig) -> 
     spread = repeat(spread, "o c y x h w -> o (c y p x q) h w", p=times, q=times)
     fresh = weight.new_zeros(weight.shape[0], after.cues - before.cues, *weight.shape[2:])
     return state | {"stem.weight": torch.cat([spread, old, fresh], dim=1)}
+
+
+def _silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """A convolution that says nothing until it has learned to."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 class _Down(nn.Module):
