@@ -3,8 +3,9 @@
     lamina train recipes.small:small bank=BANK [shards=DIR steps=9500 init_from=CHECKPOINT refuse=PICTURES] -o RUN
 
 Scenes are drawn while training; with shards of real documents (lamina data harvest, recipes/documents.py) windows of
-them take a share. The card beside src/lamina/weights/small.safetensors names the chain of runs, its steps
-and its scores; a run goes on from a checkpoint's EMA weights with init_from, with a warm-up. The same command resumes.
+them take a share, and so do photographs parted into subject and rest (photos=, recipes/photos.py). The card beside
+src/lamina/weights/small.safetensors names the chain of runs, its steps and its scores; a run goes on from a
+checkpoint's EMA weights with init_from, with a warm-up. The same command resumes.
 With a permissive bank (recipes.bank --permissive) the recipe needs only art whose licence allows anything.
 """
 
@@ -32,6 +33,8 @@ def small(
     bank: Path,
     shards: Path | None = None,
     shard_share: float = 0.3,
+    photos: Path | None = None,
+    photo_share: float = 0.12,
     steps: int = 9500,
     batch_size: int = 16,
     lr: float = 1e-3,
@@ -44,8 +47,9 @@ def small(
     seed: int = 0,
 ) -> Run:
     """256 px working size, mixed aspects, one step; validated on scenes of held-out art. `shard_share`
-    of the samples are windows of documents in `shards`, a folder of shards or of several such folders. `refuse` names
-    pictures, or their hashes, near which no sample may come."""
+    of the samples are windows of documents in `shards`, a folder of shards or of several such folders, `photo_share` of
+    the parted photographs in `photos` (recipes/photos.py). `refuse` names pictures, or their hashes, near which no
+    sample may come."""
     config = TrainConfig(
         stage="small",
         model=SmallConfig(area=256 * 256, stem=4, cues=CUES, backbone=backbone),
@@ -59,9 +63,9 @@ def small(
     )
     most = config.model.max_layers
     refused = tuple(int(value) for value in read_hashes(refuse)) if refuse else ()
-    source = SceneMaker(Bank.load(bank, split="train"), max_layers=most)
-    if shards is not None:
-        source = _with_documents(source, shards, shard_share)
+    scenes = SceneMaker(Bank.load(bank, split="train"), max_layers=most)
+    stored = {folder: share for folder, share in ((shards, shard_share), (photos, photo_share)) if folder is not None}
+    source = _with_stored(scenes, stored) if stored else scenes
     held = SceneMaker(Bank.load(bank, split="validation"), max_layers=most)
     seen = {"zoom": 2, "cues": True}
     check = list(batches(SceneBatches(held, 32, config.data.sizes[:1], 1, 0.0, 0.0, **seen), 0, 4, workers=0))
@@ -74,11 +78,13 @@ def small(
     )
 
 
-def _with_documents(scenes: SceneMaker, shards: Path, share: float) -> MixedSource:
-    """Scenes, and windows of stored documents, each document as often as any other."""
-    folders = [shards] if (shards / INDEX).exists() else sorted(path.parent for path in shards.glob(f"*/{INDEX}"))
-    stored = [Shards(folder) for folder in folders]
-    windows = [WindowSource(found, scenes.max_layers, least_share=0.5, varied_share=0.7) for found in stored]
-    total = sum(len(found) for found in stored)
-    shares = [share * len(found) / total for found in stored]
-    return MixedSource((scenes, *windows), (1 - share, *shares), scenes.max_layers)
+def _with_stored(scenes: SceneMaker, shares: dict[Path, float]) -> MixedSource:
+    """Scenes, and windows of what folders of shards store: their share each, every document as often as any other."""
+    windows: list[WindowSource] = []
+    parts: list[float] = []
+    for path, share in shares.items():
+        folders = [path] if (path / INDEX).exists() else sorted(index.parent for index in path.glob(f"*/{INDEX}"))
+        stored = [Shards(folder) for folder in folders]
+        windows += [WindowSource(found, scenes.max_layers, least_share=0.5, varied_share=0.7) for found in stored]
+        parts += [share * len(found) / sum(map(len, stored)) for found in stored]
+    return MixedSource((scenes, *windows), (1 - sum(parts), *parts), scenes.max_layers)

@@ -114,6 +114,8 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(package="gnome-backgrounds", glob="**/backgrounds/gnome/*.*", kind="ground-paint", licence="CC-BY-SA-3.0"),
     Source(package="ukui-wallpapers", glob="**/backgrounds/**/*.jpg", kind="ground-photo", licence="CC-BY-SA-4.0"),
+    Source(package="photos", glob="cutouts/*.png", kind="photo", licence="recipes/photos.jsonl names it", weight=8.0),
+    Source(package="photos", glob="grounds/*.png", kind="ground-photo", licence="recipes/photos.jsonl names it"),
     Source(
         package="fonts-*",
         glob="**/*.[to]tf",

@@ -42,6 +42,7 @@ __all__ = [
     "place_cutout",
     "repeated",
     "shape",
+    "standing",
     "stroke",
     "veil",
     "wash",
@@ -74,20 +75,33 @@ def cutout(rng: Rng, bank: Bank, size: Canvas, *, extent: float, centre: tuple[f
     return decorate(rng, place_cutout(rng, bank, size, extent=extent, centre=centre), chance=0.25)
 
 
+def standing(rng: Rng, bank: Bank, size: Canvas, *, extent: float) -> Array:
+    """A photographed cut-out upright on the lower edge of the canvas, or cut by it; sometimes with shadow or glow."""
+    tile = _scaled(_bank_cutout(rng, bank, photo=True), extent * min(size))
+    height, sunk = tile.shape[0], rng.uniform(0, 0.25) * tile.shape[0] if rng.random() < 0.5 else 0
+    return decorate(
+        rng, place(tile, size, (rng.uniform(0.15, 0.85) * size[0], size[1] - height / 2 + sunk)), chance=0.2
+    )
+
+
 def place_cutout(
     rng: Rng, bank: Bank, size: Canvas, *, extent: float, centre: tuple[float, float] | None = None
 ) -> Array:
     """A bank cut-out as it is, a third of them turned a little."""
-    tile = _bank_cutout(rng, bank)
-    long_side = max(4, round(extent * min(size)))
-    factor = long_side / max(tile.shape[:2])
+    tile = _scaled(_bank_cutout(rng, bank), extent * min(size))
+    if rng.random() < 0.3:
+        tile = rotate(tile, rng.normal(0, 18))
+    return place(tile, size, centre or spot(rng, size, extent))
+
+
+def _scaled(tile: Array, long_side: float) -> Array:
+    """Premultiplied RGBA at another size, its longer side at least 4 px."""
+    factor = max(4, round(long_side)) / max(tile.shape[:2])
     wide, high = max(3, round(tile.shape[1] * factor)), max(3, round(tile.shape[0] * factor))
     tile = cv2.resize(tile, (wide, high), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
     tile = np.clip(tile, 0, 1)
     tile[..., :3] = np.minimum(tile[..., :3], tile[..., 3:])
-    if rng.random() < 0.3:
-        tile = rotate(tile, rng.normal(0, 18))
-    return place(tile, size, centre or spot(rng, size, extent))
+    return tile
 
 
 def photo_shape(rng: Rng, bank: Bank, size: Canvas, *, extent: float) -> Array:
@@ -251,8 +265,10 @@ def _bank_ground(rng: Rng, bank: Bank, size: Canvas, *, photo: bool) -> Array:
     return _recolour(rng, rgb[:, ::-1] if rng.random() < 0.5 else rgb)
 
 
-def _bank_cutout(rng: Rng, bank: Bank) -> Array:
-    rows = bank.cutouts
+def _bank_cutout(rng: Rng, bank: Bank, *, photo: bool = False) -> Array:
+    """Any cut-out, or a photographed one where the bank has some."""
+    photographed = bank.cutouts[bank.cutouts[:, 5] == 1] if photo else bank.cutouts
+    rows = photographed if len(photographed) else bank.cutouts
     picture = bank.picture(rows[rng.choice(len(rows), p=rows[:, 4] / rows[:, 4].sum())])
     tile = picture.astype(np.float32) / 255
     rgb = _recolour(rng, tile[..., :3])

@@ -424,6 +424,22 @@ def _photo(rng: Rng, bank: Bank, size: Canvas) -> list[Element]:
     return board.stack
 
 
+def _portrait(rng: Rng, bank: Bank, size: Canvas) -> list[Element]:
+    """One to three photographed figures, large, before a photo or a plain ground; words behind or over them."""
+    grounds = {"photo": 0.45, "paint": 0.1, "flat": 0.2, "gradient": 0.2, "texture": 0.05}
+    board = _Board(rng, bank, size, grounds)
+    board.overlay(0.12)
+    if board.chance(0.25):
+        board.words(_anywhere(rng), board.under)
+    for extent in sorted(rng.uniform(0.45, 1.35, board.pick(1, 1, 1, 2, 2, 3)), reverse=True):
+        board.add("cutout", elements.standing(rng, bank, size, extent=float(extent)))
+    if board.chance(0.3):
+        board.cutouts(1, 0.5)
+    for _ in range(board.pick(0, 0, 1, 2)):
+        board.words(_anywhere(rng), board.under)
+    return board.stack
+
+
 def _free(rng: Rng, bank: Bank, size: Canvas) -> list[Element]:
     """Anything anywhere: shapes, boxes with words, cut-outs, repeated things, lettering."""
     board = _Board(rng, bank, size, {"flat": 0.4, "gradient": 0.28, "texture": 0.12, "photo": 0.1, "paint": 0.1})
@@ -464,16 +480,17 @@ def _collage(rng: Rng, bank: Bank, size: Canvas) -> list[Element]:
 
 
 LAYOUTS: dict[Layout, float] = {
-    _cover: 0.16,
-    _banner: 0.13,
-    _screen: 0.14,
-    _emblem: 0.1,
-    _chart: 0.05,
-    _pinboard: 0.11,
-    _sketch: 0.04,
+    _cover: 0.15,
+    _banner: 0.12,
+    _screen: 0.13,
+    _emblem: 0.09,
+    _chart: 0.04,
+    _pinboard: 0.1,
+    _sketch: 0.03,
     _illustration: 0.08,
     _photo: 0.08,
-    _free: 0.07,
+    _portrait: 0.08,
+    _free: 0.06,
     _collage: 0.04,
 }
 """Every layout with its share of the scenes."""

@@ -30,17 +30,18 @@ _PAPER, _INK = (247, 247, 249), (28, 28, 33)
 
 
 def draw(rows: Sequence[Sequence[Cell]]) -> Image.Image:
-    """The sheet, RGB; small pictures are enlarged by whole factors."""
+    """The sheet, RGB; every picture is enlarged by the whole factor that fits."""
     height, width = np.array([cell.shape[:2] for row in rows for _, cell in row]).max(0)
-    factor = max(1, _LEAST // int(max(height, width)))
-    across, down = int(width) * factor + _GAP, int(height) * factor + _GAP + _LABEL
+    most = max(int(height), int(width))
+    side = most * max(1, _LEAST // most)
+    across, down = int(width) * side // most + _GAP, int(height) * side // most + _GAP + _LABEL
     sheet = Image.new("RGB", (_GAP + across * max(len(row) for row in rows), _GAP + down * len(rows)), _PAPER)
     pen = ImageDraw.Draw(sheet)
     for r, row in enumerate(rows):
         for c, (label, cell) in enumerate(row):
             place = (_GAP + c * across, _GAP + r * down)
             pen.text(place, label, fill=_INK, font=ImageFont.load_default(11))
-            sheet.paste(_shown(cell, factor), (place[0], place[1] + _LABEL))
+            sheet.paste(_shown(cell, side // max(cell.shape[:2])), (place[0], place[1] + _LABEL))
     return sheet
 
 
