@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import tiny_released as tiny
 import torch
 from PIL import Image
 
+from lamina.decompose import released
 from lamina.decompose.decomposer import Decomposer, embedded
 from lamina.decompose.released import (
     ReleasedDecomposer,
@@ -28,7 +30,9 @@ from lamina.decompose.released import (
 from lamina.document.composite import flatten
 from lamina.errors import CheckpointError, DeviceError, InputError
 from lamina.formats import read
+from lamina.model.denoise import Text
 from lamina.model.layouts import open_released
+from lamina.model.plans import choose_plan
 from lamina.options import DecomposeOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -187,7 +191,6 @@ def test_what_names_a_released_model(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_network_too_heavy_for_a_cpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lamina.decompose import released
     from lamina.model.config import preset
 
     monkeypatch.setattr(released, "device_named", lambda _: torch.device("cpu"))
@@ -201,8 +204,12 @@ def test_a_network_too_heavy_for_a_cpu_says_so(monkeypatch: pytest.MonkeyPatch) 
 def test_settings_are_checked() -> None:
     with pytest.raises(InputError, match="resolution 800: expected 640 or 1024"):
         Settings(resolution=800)
-    with pytest.raises(InputError, match="preset 'quick' is not known; expected exact or balanced or fast"):
+    with pytest.raises(InputError, match="preset 'quick' is not known; expected exact or balanced or fast or few"):
         Settings(preset="quick")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="preset 'few-step' needs a LoRA made for few steps; name its file with --lo"):
+        Settings(preset="few-step")
+    with pytest.raises(InputError, match="memory 'lots' is not known; expected auto or gigabytes such as 40, 24"):
+        Settings(memory="lots")
     with pytest.raises(InputError, match="language 'de' is not known; expected en or zh"):
         Settings(language="de")  # type: ignore[arg-type]
 
@@ -221,15 +228,72 @@ def test_loading_by_name_gives_the_decomposer_for_it(folder: Path) -> None:
     assert not isinstance(Decomposer.load("small", device="cpu"), ReleasedDecomposer)
 
 
-@pytest.mark.peer
-def test_settings_reach_the_work(folder: Path, tmp_path: Path) -> None:
-    """A LoRA, less memory and a faster preset are what is sampled with."""
+def lora(path: Path) -> Path:
+    """A random LoRA of this network."""
     from safetensors.torch import save_file
 
     layer = "transformer_blocks.0.img_mod.1"
     generator = torch.Generator().manual_seed(0)
     down, up = torch.randn(2, 64, generator=generator), torch.randn(384, 2, generator=generator)
-    save_file({f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up}, tmp_path / "lora.safetensors")
+    save_file({f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up}, path)
+    return path
+
+
+@pytest.mark.peer
+def test_few_steps_are_eight_without_guidance_unless_told_otherwise(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgba = np.dstack([np.asarray(picture()), np.full((40, 60), 255, np.uint8)])
+    settings = Settings(preset="few-step", lora=(lora(tmp_path / "lora.safetensors"),))
+    encoded: list[list[str]] = []
+
+    def run(given: Settings, **options: Any) -> tuple[np.ndarray, int]:
+        looker, heard = ReleasedLooker(open_released(folder), given, cache=folder / "cache"), []
+        looker.side, looker.on_sample = 96, lambda step, steps: heard.append((step, steps))
+        encode = looker.prompts.__class__.__call__
+        monkeypatch.setattr(looker.prompts.__class__, "__call__", lambda self, p: encoded.append(p) or encode(self, p))
+        found = looker.look(rgba, DecomposeOptions(prompt="two boxes", layers=2, **options)).rgb
+        monkeypatch.setattr(looker.prompts.__class__, "__call__", encode)
+        assert {steps for _, steps in heard} == {len(heard)}
+        return found, len(heard)
+
+    few, steps = run(settings)
+    assert steps == 8
+    assert encoded == [["two boxes"]]  # nothing to measure against
+    exact = Settings(lora=settings.lora)
+    again, _ = run(exact, steps=8, guidance=1.0)
+    assert np.array_equal(few, again)
+    told, steps = run(settings, steps=3, guidance=4.0)
+    assert steps == 3
+    assert np.array_equal(told, run(exact, steps=3)[0])
+
+
+@pytest.mark.peer
+def test_one_product_for_queries_keys_and_values_gives_the_same_layers(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgba = np.dstack([np.asarray(picture()), np.full((40, 60), 255, np.uint8)])
+    settings = Settings(lora=(lora(tmp_path / "lora.safetensors"),))
+
+    def looked(fused: bool | None) -> np.ndarray:
+        looker = ReleasedLooker(open_released(folder), settings, cache=folder / "cache", fused=fused)
+        looker.side = 96
+        found = looker.look(rgba, DecomposeOptions(prompt="two boxes", **QUICK)).rgb
+        assert looker._model is not None
+        joined = [block.attn.to_qkv is not None for block in looker._model[1].denoiser.blocks]
+        assert joined == ([True, True, False] if fused else [False] * 3)
+        return found
+
+    apart = looked(None)  # the CPU
+    np.testing.assert_allclose(looked(True), apart, atol=1e-5)
+    monkeypatch.setattr(released, "choose_plan", lambda *a, **k: replace(choose_plan(*a, **k), resident=1))
+    np.testing.assert_allclose(looked(True), apart, atol=1e-5)
+
+
+@pytest.mark.peer
+def test_settings_reach_the_work(folder: Path, tmp_path: Path) -> None:
+    """A LoRA, less memory and a faster preset are what is sampled with."""
+    lora(tmp_path / "lora.safetensors")
     rgba = np.dstack([np.asarray(picture()), np.full((40, 60), 255, np.uint8)])
     options = DecomposeOptions(prompt="two boxes", **QUICK)
 
@@ -305,6 +369,23 @@ def _family(path: Path) -> None:
     path.write_text(path.read_text("utf-8").replace("QwenImageLayeredPipeline", "FluxPipeline"), "utf-8")
 
 
+def _emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def _changed(model: Path, name: str, **words: Any) -> None:
+    data = json.loads((model / name).read_text("utf-8"))
+    (model / name).write_text(json.dumps(data | words), "utf-8")
+
+
+def _narrowed(path: Path) -> None:
+    """Another width of the words than that of the weights beside it."""
+    data = json.loads(path.read_text("utf-8"))
+    data["text_config"]["hidden_size"] = 32
+    path.write_text(json.dumps(data), "utf-8")
+
+
 def _headless(path: Path) -> None:
     """A text encoder without one of its tensors."""
     from safetensors.torch import load_file, save_file
@@ -326,6 +407,27 @@ def _headless(path: Path) -> None:
         (lambda model: _cut(model / "text_encoder/model.safetensors"), "text_encoder cannot be loaded ("),
         (lambda model: _headless(model / "text_encoder/model.safetensors"), "lacks model.language_model.layers.1.mlp"),
         (lambda model: shutil.rmtree(model / "tokenizer"), "has no tokenizer, which a prompt or a caption needs"),
+        (lambda model: _emptied(model / "tokenizer"), "tokenizer does not know the word <|image_pad|>"),
+        (
+            lambda model: _emptied(model / "text_encoder"),
+            "text_encoder/config.json cannot be read: No such",
+        ),
+        (
+            lambda model: _narrowed(model / "text_encoder/config.json"),
+            "text_encoder: weights and config.json do not",
+        ),
+        (
+            lambda model: _changed(model, "transformer/config.json", axes_dims_rope=None),
+            "values of a wrong kind (",
+        ),
+        (
+            lambda model: _changed(model, "vae/config.json", base_dim="x"),
+            "vae/config.json has values of a wrong kind",
+        ),
+        (
+            lambda model: _changed(model, "scheduler/scheduler_config.json", shift_terminal="x"),
+            "shift_terminal is no",
+        ),
     ],
 )
 def test_a_broken_model_is_one_line_and_no_output(
@@ -339,6 +441,14 @@ def test_a_broken_model_is_one_line_and_no_output(
     monkeypatch.setenv("LAMINA_CACHE", str(tmp_path / "cache"))
     spoil(Path(shutil.copytree(folder, tmp_path / "model", ignore=shutil.ignore_patterns("cache"))))
     _refused(tmp_path, capsys, [str(tmp_path / "model")], message)
+
+
+@pytest.mark.peer
+def test_a_text_encoder_of_another_width_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looker = ReleasedLooker(open_released(folder))
+    monkeypatch.setattr(looker.prompts.__class__, "__call__", lambda *_: Text(torch.zeros(1, 3, 32)))
+    with pytest.raises(CheckpointError, match="makes embeddings of width 32, the transformer takes 64; bring"):
+        looker.look(np.full((40, 60, 4), 255, np.uint8), DecomposeOptions(prompt="x", steps=1, layers=1))
 
 
 @pytest.mark.peer
@@ -403,3 +513,7 @@ def test_a_file_alone_takes_its_other_parts_from_the_hub(
     assert (looker.name, looker.released.folder) == ("alone", folder)
     assert ReleasedLooker.load(folder / WEIGHTS).released.folder == folder
     assert len(asked) == 1
+    _cut(tmp_path / "sub" / "alone.safetensors")
+    with pytest.raises(CheckpointError, match=r"alone\.safetensors is no whole safetensors file"):
+        ReleasedLooker.load(tmp_path / "sub" / "alone.safetensors")
+    assert len(asked) == 1  # nothing is fetched for a file that is of no use

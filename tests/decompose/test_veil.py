@@ -7,7 +7,8 @@ import pytest
 from lamina.decompose.edges import find_borders
 from lamina.decompose.exact import make_exact
 from lamina.decompose.lift import Coarse, lift
-from lamina.decompose.veil import find_veil
+from lamina.decompose.paint import Sheet, paint
+from lamina.decompose.veil import Veil, find_veil
 from lamina.document.composite import flatten
 from lamina.document.document import Document
 
@@ -98,3 +99,22 @@ def test_a_wide_shadow_stays_with_its_thing_beside_another_one():
     assert np.abs(found[0][gap][:, :3].astype(int) - (228, 222, 205)).max() <= 8
     assert np.abs(found[1][..., 3] / 255 - cast)[gap & (cast > 0.06)].max() < 0.08
     assert found[2][gap][:, 3].max() < 26
+
+
+def test_the_ground_below_an_opaque_veil_is_the_ground_around_not_black():
+    picture, mask, _ = card(strength=0)
+    picture[mask == 0] = (200, 190, 170)  # all of it a veil, which hides a ground known to be blue
+    rgba = np.dstack([picture, np.full(SIZE, 255)]).astype(np.uint8)
+    whole = (slice(0, SIZE[0]), slice(0, SIZE[1]))
+    half = (SIZE[0] // 2, SIZE[1] // 2)
+
+    def sheet(colour):
+        values = np.broadcast_to(np.float32([*colour, 1]), (*half, 4)).copy()
+        return Sheet(rows=whole[0], columns=whole[1], colour=values, hidden=np.zeros(SIZE, np.float32))
+
+    opaque = np.broadcast_to(np.float32([200, 190, 170, 1]), (*half, 4)).copy()
+    veil = Veil(premul=opaque, owner=np.ones(SIZE, np.uint8))
+    sheets = [sheet((40, 60, 120)), sheet((60, 120, 200))]
+    ground = paint(rgba, rgba, find_borders((mask > 0).astype(np.uint8)), sheets, veil)[0]
+    seen = ground.rgba[..., :3][(mask == 0) & (cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0)]
+    assert np.abs(seen.astype(int) - (40, 60, 120)).max() <= 1

@@ -32,6 +32,9 @@ _INSIDE = 1.0
 _GRAIN = 6.0
 """What differs by less (0-255) from the ground's usual colour below a veil is the ground's own grain."""
 
+_THROUGH = 0.2
+"""Share of the ground that shines through a veil, from which its colour can be told."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sheet:
@@ -270,7 +273,7 @@ def _explain(
     """Let the veil alone explain, in place, what differs from the ground below it by more than grain."""
     found = np.nonzero((cast[..., 3] > 0) & where)
     seen, ground, guess = here[found], plate[found], cast[found]
-    bare = (seen - guess[:, :3]) / (1 - guess[:, 3:])
+    bare = (seen - guess[:, :3]) / np.maximum(1 - guess[:, 3:], 1e-3)
     off = np.abs(bare - ground).max(axis=1) > _GRAIN
     seen, ground = seen[off], ground[off]
     alpha = _least_alpha(seen, ground)[:, None]
@@ -293,8 +296,9 @@ def _add_veil(
     veiled = (cast[..., 3] > 0) & (share < 1)
     if ground:
         bare = veiled & (share <= 0)
-        rest = np.maximum(1 - cast[bare][:, 3:], 1e-3)
-        colour[bare] = np.clip((here[bare] - cast[bare][:, :3]) / rest, 0, 255)
+        rest, usual = 1 - cast[bare][:, 3:], plate[bare]
+        freed = np.clip((here[bare] - cast[bare][:, :3]) / np.maximum(rest, 1e-3), 0, 255)
+        colour[bare] = usual + np.clip(rest / _THROUGH, 0, 1) * (freed - usual)
         return
     found = np.nonzero(veiled & is_upper)
     own, rest, seen = share[found][:, None], 1 - share[found][:, None], here[found]

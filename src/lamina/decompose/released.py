@@ -27,13 +27,13 @@ from lamina.document.document import Document
 from lamina.errors import CheckpointError, DeviceError, InputError
 from lamina.model import checkpoint, hub
 from lamina.model.adapters import with_lora
-from lamina.model.blocks import Blocks, Resident, Streamed
 from lamina.model.config import MMDiTConfig
 from lamina.model.denoise import Denoiser, Text, tabled_network
-from lamina.model.layouts import WEIGHT_FILES, Released, open_released, parts_beside
+from lamina.model.layouts import WEIGHT_FILES, Released, open_released, open_transformer, parts_beside
 from lamina.model.pace import PACES
+from lamina.model.placing import placed
 from lamina.model.plans import Plan, choose_plan, memory_budget, next_smaller
-from lamina.model.quantize import computes_fp8, quantized
+from lamina.model.quantize import computes_fp8
 from lamina.model.released import ReleasedModel, draw_noise, load_vae
 from lamina.model.spread import SpreadDenoiser, join, several, told
 from lamina.model.text import EMPTY, Prompts, cache_folder
@@ -58,7 +58,6 @@ T = TypeVar("T")
 _AUTO = 4
 """Layers where the number is left to the network, which cannot tell: as many as its own demonstrations ask for."""
 
-_GUIDANCE = 4.0
 _TICKS = 50
 """Parts in which the progress of sampling is told."""
 
@@ -95,8 +94,9 @@ class ReleasedLooker:
         device: torch.device | None = None,
         free: Callable[[], float] | None = None,
         cache: Path | None = None,
+        fused: bool | None = None,
     ) -> None:
-        """`free` says how many bytes of device memory there are; `cache` keeps embeddings.
+        """`free` says how many bytes of device memory there are; `cache` keeps embeddings; `fused` is as in `placed`.
 
         Where torchrun started several processes they share the work, and every one of them must look at the same
         pictures. Raises CheckpointError for a LoRA that does not fit, DeviceError without a fitting device, InputError
@@ -114,6 +114,7 @@ class ReleasedLooker:
         self.released = replace(released, transformer=merged)
         place = device or _device(self.settings.device, released.config.mmdit)
         self.device = join(place) if self._spread else place
+        self._fused = fused
         self._free = free or (lambda: _free_bytes(self.device))
         stored = released.transformer["img_in.weight"].read().dtype
         self.dtype = torch.float32 if self.device.type == "cpu" and stored == torch.float32 else torch.bfloat16
@@ -136,8 +137,10 @@ class ReleasedLooker:
         if not path.exists():
             folder = hub.find_released(str(name))
             return cls(replace(open_released(folder), name=str(name)), settings, cache=cache_folder())
-        alone = path.is_file() and parts_beside(path) is None
-        parts = hub.find_released(hub.OFFICIAL, transformer=False) if alone else None
+        parts = None
+        if path.is_file() and parts_beside(path) is None:
+            open_transformer(path)  # a file that is of no use is told before gigabytes are fetched to go with it
+            parts = hub.find_released(hub.OFFICIAL, transformer=False)
         return cls(open_released(path, parts), settings, cache=cache_folder())
 
     @property
@@ -205,7 +208,14 @@ class ReleasedLooker:
             if not prompt and picture is not None:
                 prompt = caption = self.prompts.caption(picture, self.settings.language)
                 _log.info("caption: %s", prompt)
-            return caption, self.prompts([prompt]), None if _guidance(options) == 1 else self.prompts([EMPTY])
+            text = self.prompts([prompt])
+            width, needed = text.embedding.shape[-1], self.released.config.mmdit.text_width
+            if width != needed:
+                raise CheckpointError(
+                    f"{self.released.folder / 'text_encoder'} makes embeddings of width {width}, the transformer takes "
+                    f"{needed}; bring the folder text_encoder of the same model there"
+                )
+            return caption, text, None if self._guidance(options) == 1 else self.prompts([EMPTY])
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 "the text encoder ran out of device memory; give a prompt met before, or use --device cpu once with "
@@ -226,7 +236,7 @@ class ReleasedLooker:
         try:
             model = self._placed(plan)
             found = model.layers(
-                picture, texts, bare, count=count, steps=steps, guidance=_guidance(options),
+                picture, texts, bare, count=count, steps=steps, guidance=self._guidance(options),
                 noise=draw_noise([seed], shape), pace=PACES[self.settings.preset], on_step=self.on_sample,
             )  # fmt: skip
         except torch.OutOfMemoryError as error:
@@ -256,27 +266,18 @@ class ReleasedLooker:
         around = (network.img_in, network.txt_norm, network.txt_in, network.time_text_embed, network.norm_out)
         for part in (*around, network.proj_out):
             part.to(self.device)
+        # With several processes every step hands blocks a new way to gather, which would be compiled anew.
+        compiled = PACES[self.settings.preset].compiled and not self._spread
         modules = list(network.transformer_blocks)
-        blocks = self._blocks(modules, plan)
-        if PACES[self.settings.preset].compiled and self.device.type == "cuda" and not plan.streamed:
-            for module in modules:
-                module.compile()
+        blocks = placed(modules, plan, self.device, fused=self._fused, compiled=compiled)
         vae = load_vae(self.released, device=self.device, dtype=self.dtype)
         denoiser = (SpreadDenoiser if self._spread else Denoiser)(network, blocks)
         model = ReleasedModel(self.released, vae, denoiser, device=self.device, frames=plan.frames)
         self._model = plan, model
         return model
 
-    def _blocks(self, modules: list[torch.nn.Module], plan: Plan) -> Blocks:
-        """The blocks where the plan wants them; rounding happens on the device, one block at a time."""
-        if plan.precision != "bf16":
-            for number, module in enumerate(modules):
-                quantized(module, plan.precision, self.device)
-                if number >= plan.resident:
-                    module.to("cpu")
-        if plan.streamed:
-            return Streamed(modules, self.device, resident=plan.resident)
-        return Resident(modules, self.device)
+    def _guidance(self, options: DecomposeOptions) -> float:
+        return PACES[self.settings.preset].guidance if options.guidance is None else options.guidance
 
 
 class ReleasedDecomposer(Decomposer):
@@ -380,10 +381,6 @@ def layer_count(options: DecomposeOptions) -> int:
         return options.layers
     wanted = {"coarse": _AUTO // 2, "fine": 2 * _AUTO}.get(options.detail, _AUTO)
     return min(options.max_layers, wanted)
-
-
-def _guidance(options: DecomposeOptions) -> float:
-    return _GUIDANCE if options.guidance is None else options.guidance
 
 
 def _ours(path: Path) -> bool:
