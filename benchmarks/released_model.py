@@ -7,7 +7,9 @@ Every measurement is a new process that makes the same random weights, samples o
 a step, seconds an image (encoding, the table of the modulations, sampling, decoding), seconds of decoding alone, peak
 memory. With --full also the share of the floor: the time that the multiplications alone take at --gemm and --attention
 TFLOP/s. Text is random too: encoders are not measured. Ratios are theirs over ours; above 1, ours is better. Random
-weights say nothing about quality, so how far the presets deviate is a matter of mechanism only.
+weights say nothing about quality, so how far the presets deviate is a matter of mechanism only. With --fused also
+`exact` with queries, keys and values in one product and in three, as a ratio of their steps; on a device of CUDA that
+is a part of --full.
 """
 
 import argparse
@@ -23,14 +25,14 @@ from typing import Any
 
 import torch
 
-from lamina.model.blocks import Resident, Streamed
 from lamina.model.config import MMDiTConfig, ModelConfig, preset
 from lamina.model.denoise import Denoiser, Text, tabled_network
 from lamina.model.flow import Schedule
 from lamina.model.layouts import Released, transformer_shapes
 from lamina.model.pace import PACES
+from lamina.model.placing import placed
 from lamina.model.plans import choose_plan
-from lamina.model.quantize import computes_fp8, quantized
+from lamina.model.quantize import computes_fp8
 from lamina.model.released import ReleasedModel, draw_noise, load_vae
 from lamina.model.vae import published_shapes
 from lamina.model.weights import Lazy
@@ -57,6 +59,8 @@ class Case:
     vae_width: int = 16
     """Of the VAE in the image; decoding alone is always measured with the published one."""
     decode_side: int = 128
+    fused: bool | None = None
+    """Queries, keys and values in one product; None as the device has it."""
 
     @property
     def config(self) -> ModelConfig:
@@ -80,6 +84,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--memory", type=float, action="append", default=[], help="Also plans of so many GB (CUDA).")
+    parser.add_argument("--fused", action="store_true", help="Also one product for queries, keys and values.")
     parser.add_argument("--gemm", type=float, default=790.0, help="TFLOP/s of the device's bfloat16 products.")
     parser.add_argument("--attention", type=float, default=650.0, help="TFLOP/s of its attention.")
     parser.add_argument("--case", help=argparse.SUPPRESS)
@@ -106,6 +111,12 @@ def main() -> None:
                 line["ratio"] = {name: round(theirs[name] / ours[name], 2) for name in ours if name in theirs}
             if args.full and "error" not in ours:
                 line["share of floor"] = round(floor(one, args.gemm, args.attention) / ours["step_s"], 3)
+            print(json.dumps(line), flush=True)
+        if args.fused or (args.full and args.device == "cuda"):
+            one, three = (told(replace(case, fused=fused)) for fused in (True, False))
+            line = {"case": asdict(case), "one product": one, "three products": three}
+            if "error" not in one and "error" not in three:
+                line["three over one"] = {name: round(three[name] / one[name], 3) for name in one}
             print(json.dumps(line), flush=True)
 
 
@@ -196,14 +207,8 @@ def ours(case: Case) -> dict[str, Any]:
     words = {"preset": case.preset, "fp8": computes_fp8(device)}
     plan = choose_plan(budget, config, tokens=tokens, layers=case.layers, **words)  # type: ignore[arg-type]
     frames = plan.frames
-    if plan.precision != "bf16":
-        for number, module in enumerate(modules):
-            quantized(module, plan.precision, device).to(device if number < plan.resident else "cpu")
-    blocks = Streamed(modules, device, resident=plan.resident) if plan.streamed else Resident(modules, device)
     pace = PACES[case.preset]  # type: ignore[index]
-    if pace.compiled and case.device == "cuda" and not plan.streamed:
-        for module in modules:
-            module.compile()
+    blocks = placed(modules, plan, device, fused=case.fused, compiled=pace.compiled)
     vae = load_vae(released, device=device, dtype=case.dtype)
     model = ReleasedModel(released, vae, Denoiser(network, blocks), device=device, frames=frames)
     (prompt, bare), times = texts(case), []
@@ -223,8 +228,9 @@ def ours(case: Case) -> dict[str, Any]:
     def image(steps: int) -> None:
         noise = draw_noise([0], (case.layers + 1, channels, side, side))
         model.layers(
-            pixels, Text(prompt), Text(bare), count=case.layers, steps=steps, noise=noise, pace=pace, on_step=step
-        )
+            pixels, Text(prompt), Text(bare), count=case.layers, steps=steps, guidance=pace.guidance, noise=noise,
+            pace=pace, on_step=step,
+        )  # fmt: skip
 
     def decode() -> None:
         with torch.inference_mode():

@@ -9,7 +9,7 @@ The prompt says what happens: "slow" takes ten steps of 0.1 s, "refuse" and "def
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,9 @@ class FakeDecomposer:
     """Stands in for `lamina.Decomposer`."""
 
     stages = ("squares",)
+
+    def __init__(self, settings: Mapping[str, object] | None = None) -> None:
+        self.settings = dict(settings or {})
 
     def __call__(self, picture: Picture, options: DecomposeOptions, on_step: Callable[[int, int], None]) -> Document:
         return squares(picture, options, on_step)
@@ -80,9 +83,9 @@ def squares(picture: Picture, options: DecomposeOptions, on_step: Callable[[int,
     return Document(width=width, height=height, layers=layers, meta=meta, dpi=picture.dpi, source=picture.rgba)
 
 
-def load_fake(model: str, device: str) -> FakeDecomposer:
+def load_fake(model: str, device: str, **settings: object) -> FakeDecomposer:
     """Stands in for `Decomposer.load`."""
-    return FakeDecomposer()
+    return FakeDecomposer(settings)
 
 
 if __name__ == "__main__":

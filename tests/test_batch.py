@@ -128,6 +128,47 @@ def test_the_command_says_what_failed_and_ends_with_2(photos: Path, tmp_path: Pa
     assert main(["batch", "x", "-o", "y", "--format", "nonsense"]) == 2
 
 
+def test_how_a_released_model_is_run_makes_other_documents(photos: Path, tmp_path: Path) -> None:
+    """It reaches what loads the model, once for every process, and is a part of what was asked for."""
+    loaded: list[dict[str, Any]] = []
+
+    def load(model: str, device: str, **settings: Any) -> FakeDecomposer:
+        loaded.append(settings)
+        return FakeDecomposer(settings)
+
+    out, fast = tmp_path / "out", {"preset": "fast", "lora": (tmp_path / "a.safetensors",)}
+    assert len(run(photos, out, load=load).done) == 4
+    assert len(run(photos, out, load=load, model_settings=fast).done) == 4
+    assert loaded == [{}, fast]
+    again = run(photos, out, load=load, model_settings=dict(reversed(fast.items())))
+    assert len(again.skipped) == 4
+    assert again.skipped[0]["model_settings"] == {"preset": "fast", "lora": [str(tmp_path / "a.safetensors")]}
+    assert len(run(photos, out, load=load).done) == 4
+    log = out / "batch.jsonl"
+    log.write_text(log.read_text().replace('"model_settings": {}, ', ""))  # a record of before there were settings
+    assert len(run(photos, out, load=load).skipped) == 4
+
+
+def test_the_command_takes_how_a_released_model_is_run(
+    photos: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def load(*place: str, **settings: Any) -> FakeDecomposer:
+        asked.append((place, settings))
+        return FakeDecomposer()
+
+    monkeypatch.chdir(tmp_path)
+    words = ["batch", str(photos), "-o", str(tmp_path / "out"), "--model", "dir", "--preset", "few-step"]
+    assert main([*words, "--lora", "a.safetensors", "--memory", "12"], load_decomposer=load) == 0
+    given = {"preset": "few-step", "memory": "12", "lora": (tmp_path / "a.safetensors",)}
+    assert asked == [(("dir", "auto"), given)]
+    capsys.readouterr()
+    assert main(words, load_decomposer=load) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert len(asked) == 1
+
+
 def test_a_catalogue_has_cut_outs_over_white_and_contact_sheets(photos: Path, tmp_path: Path) -> None:
     report = run(photos / "a.png", tmp_path / "out", catalogue=True)
     assert len(report.done) == 1

@@ -13,7 +13,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,9 @@ _MARGIN = 0.05
 _LIMIT_SECONDS = 3600.0
 """A picture that takes longer is given up; only where it has a process of its own."""
 
-Load = Callable[[str, str], Callable[..., Any]]
-"""(model, device) -> what is called with (picture, options, on_step) and returns a Document."""
+Load = Callable[..., Callable[..., Any]]
+"""(model, device, **settings of a released model) -> what is called with (picture, options, on_step) and returns a
+Document."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +80,8 @@ class Batch:
     model: str
     device: str
     load: Load
+    model_settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """How a released model is run; see `lamina.decompose.released_settings`."""
     catalogue: bool = False
     """Whether to write a cut-out over white and a contact sheet beside each document."""
 
@@ -161,7 +164,9 @@ class Batch:
         row = record.get(picture.target)
         if row is None or row["error"] is not None or not (self.output / picture.target).is_file():
             return None
-        return row if all(row[name] == value for name, value in self._asked(picture).items()) else None
+        # records of before there were settings lack them
+        same = all(row.get(name, {}) == value for name, value in self._asked(picture).items())
+        return row if same else None
 
     def _record(self) -> dict[str, dict[str, Any]]:
         """The last line about each target; a line that a cut-off run left unfinished counts for nothing."""
@@ -191,7 +196,8 @@ class Batch:
             size, changed = -1, -1
         options = json.loads(json.dumps({**asdict(self.options), **picture.options}))
         facts = {"image": str(picture.image), "target": picture.target, "bytes": size, "changed": changed}
-        return {**facts, "model": self.model, "options": options}
+        settings = json.loads(json.dumps(dict(self.model_settings), default=str))
+        return {**facts, "model": self.model, "model_settings": settings, "options": options}
 
     def row(self, picture: BatchPicture, **facts: Any) -> dict[str, Any]:
         """A line of the record."""
@@ -211,7 +217,8 @@ class _Task:
         try:
             options = replace(batch.options, **picture.options)
             loaded = load_image(picture.image)
-            document = _loaded(batch.load, batch.model, batch.device)(loaded, options, _ignore)
+            settings = tuple(sorted(batch.model_settings.items()))
+            document = _loaded(batch.load, batch.model, batch.device, settings)(loaded, options, _ignore)
             target = batch.output / picture.target
             _make_folder(target.parent)
             if batch.catalogue:
@@ -244,9 +251,9 @@ def _catalogue(document: Document, target: Path) -> None:
 
 
 @cache
-def _loaded(load: Load, model: str, device: str) -> Callable[..., Any]:
+def _loaded(load: Load, model: str, device: str, settings: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
     """Once per process."""
-    return load(model, device)
+    return load(model, device, **dict(settings))
 
 
 def _ignore(step: int, total: int) -> None:

@@ -1,6 +1,8 @@
 """`lamina serve` as a process."""
 
+import asyncio
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -14,6 +16,8 @@ from fake_decomposer import load_fake
 from server_pictures import png_bytes
 
 from lamina.cli import main
+from lamina.errors import CheckpointError
+from lamina.server.replicas import _Replica
 
 RUN = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
 RUN += "from lamina.cli import main; from fake_decomposer import load_fake; "
@@ -51,6 +55,32 @@ def test_serve_refuses_what_cannot_be(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot keep" in refused("--port", 0, "--home", tmp_path / "file")
     assert "queue" in refused("--port", 0, "--home", tmp_path, "--queue", 0)
+
+
+def test_how_a_released_model_is_run_reaches_what_loads_it(tmp_path: Path, capsys: Any) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def load(*place: str, **settings: Any) -> Any:
+        asked.append((place, settings))
+        raise CheckpointError("not here")
+
+    words = ["serve", "--port", "0", "--home", str(tmp_path), "--model", "dir", "--device", "cpu"]
+    assert main(words, load_decomposer=load) == 2
+    few = ["--preset", "few-step", "--memory", "16", "--language", "zh", "--resolution", "1024"]
+    assert main([*words, *few, "--lora", str(tmp_path / "a"), "--lora", str(tmp_path / "b")], load_decomposer=load) == 2
+    lora = (tmp_path / "a", tmp_path / "b")
+    given = {"preset": "few-step", "memory": "16", "language": "zh", "resolution": 1024, "lora": lora}
+    assert asked == [(("dir", "cpu"), {}), (("dir", "cpu"), given)]
+    assert main([*words, *few], load_decomposer=load) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("lamina: preset 'few-step' needs a LoRA made for few st")
+    assert len(asked) == 2
+
+
+def test_a_replica_loads_its_model_with_the_settings() -> None:
+    settings = {"preset": "fast", "lora": (Path("/there/a.safetensors"),)}
+    replica = _Replica(pickle.dumps((load_fake, settings)), "dir", "cpu")
+    assert asyncio.run(replica.about()) == (True, None)
+    assert replica._decomposer.settings == settings
 
 
 def test_without_its_extra_serve_says_what_to_install(

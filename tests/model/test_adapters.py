@@ -1,5 +1,6 @@
 """LoRA files of several namings, merged as weights are read."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,42 @@ def test_additions_are_merged_whatever_they_are_called(naming: str, alpha: float
         torch.testing.assert_close(merged[name].read(), expected)
 
 
+CONFIGS = {
+    "header": ({"lora_alpha": 8, "r": 4}, {}, 2.0),
+    "beside": ({}, {"lora_alpha": 8, "r": 4}, 2.0),
+    "rslora": ({"lora_alpha": 8, "r": 4, "use_rslora": True}, {}, 4.0),
+    "pattern": ({"lora_alpha": 8, "r": 4, "alpha_pattern": {"attn.to_q": 2}}, {}, 0.5),
+    "pattern of others": ({"lora_alpha": 8, "r": 4, "alpha_pattern": {"to_k": 2, "o_q": 2}}, {}, 2.0),
+    "none": ({}, {}, 1.0),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_alpha_is_read_from_the_adapters_config(case: str, tmp_path: Path) -> None:
+    header, beside, scale = CONFIGS[case]
+    down, up = _additions()[LAYERS[0]]
+    words = {f"transformer.{name}": value for name, value in header.items()}
+    metadata = {"lora_adapter_metadata": json.dumps(words)} if header else None
+    stored = {f"transformer.{LAYERS[0]}.lora_A.weight": down, f"transformer.{LAYERS[0]}.lora_B.weight": up}
+    save_file(stored, tmp_path / "adapter_model.safetensors", metadata=metadata)
+    if beside:
+        (tmp_path / "adapter_config.json").write_text(json.dumps(beside))
+    state = tiny.networks()[0].state_dict()
+    merged = with_lora(plain(state), tmp_path / "adapter_model.safetensors")
+    torch.testing.assert_close(
+        merged[f"{LAYERS[0]}.weight"].read(), state[f"{LAYERS[0]}.weight"] + scale * up @ down, atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("words", ["{", "[]", '{"transformer.lora_alpha": "x"}', '{"transformer.alpha_pattern": 3}'])
+def test_a_config_that_cannot_be_read_is_refused(words: str, tmp_path: Path) -> None:
+    down, up = _additions()[LAYERS[0]]
+    stored = {f"{LAYERS[0]}.lora_A.weight": down, f"{LAYERS[0]}.lora_B.weight": up}
+    save_file(stored, tmp_path / "lora.safetensors", metadata={"lora_adapter_metadata": words})
+    with pytest.raises(CheckpointError, match=r"lora\.safetensors: .*(is no JSON object|says no alpha)"):
+        with_lora(plain(tiny.networks()[0].state_dict()), tmp_path / "lora.safetensors")
+
+
 def test_nothing_is_read_before_it_is_needed(tmp_path: Path) -> None:
     save_file({f"{LAYERS[0]}.lora_A.weight": torch.zeros(2, 64), f"{LAYERS[0]}.lora_B.weight": torch.zeros(64, 2)},
               tmp_path / "lora.safetensors")  # fmt: skip
@@ -79,6 +116,18 @@ def test_nothing_is_read_before_it_is_needed(tmp_path: Path) -> None:
         (
             {f"{LAYERS[0]}.lora_A.weight": (2, 32), f"{LAYERS[0]}.lora_B.weight": (64, 2)},
             r"the addition to transformer_blocks.0.attn.to_q is \(64, 2\) by \(2, 32\), the layer \(64, 64\)",
+        ),
+        (
+            {f"{LAYERS[0]}.lora_A.weight": (2,), f"{LAYERS[0]}.lora_B.weight": (64, 2)},
+            r"the addition to transformer_blocks.0.attn.to_q is \(64, 2\) by \(2,\), the layer \(64, 64\)",
+        ),
+        (
+            {
+                f"{LAYERS[0]}.lora_A.weight": (2, 64),
+                f"{LAYERS[0]}.lora_B.weight": (64, 2),
+                f"{LAYERS[0]}.alpha": (3,),
+            },
+            r"alpha of transformer_blocks.0.attn.to_q has the shape \(3,\), expected one number",
         ),
         ({}, "holds no LoRA"),
     ],

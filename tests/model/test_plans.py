@@ -16,7 +16,7 @@ def plan(gigabytes: float, **options: Any) -> Plan:
 
 
 @pytest.mark.parametrize("gigabytes", BUDGETS)
-@pytest.mark.parametrize("how", ["exact", "balanced"])
+@pytest.mark.parametrize("how", ["exact", "balanced", "few-step"])
 @pytest.mark.parametrize(("tokens", "layers"), [(1600, 4), (1600, 8), (4096, 4)])
 def test_a_plan_stays_within_its_budget(gigabytes: int, how: str, tokens: int, layers: int) -> None:
     found = plan(gigabytes, preset=how, tokens=tokens, layers=layers)
@@ -36,6 +36,7 @@ def test_exact_never_rounds_weights_and_streams_instead() -> None:
 
 def test_the_others_round_only_as_far_as_they_must() -> None:
     found = [plan(size, preset="balanced") for size in BUDGETS]
+    assert found == [plan(size, preset="few-step") for size in BUDGETS]
     assert [one.precision for one in found] == ["bf16", "int8", "int8", "int4", "int4"]
     assert [one.streamed > 0 for one in found] == [False, False, False, False, True]
 

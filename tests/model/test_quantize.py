@@ -8,7 +8,8 @@ import torch
 
 from lamina.errors import DeviceError
 from lamina.model import quantize
-from lamina.model.blocks import Streamed, plain_parts
+from lamina.model.blocks import Streamed, _host_state, plain_parts
+from lamina.model.plans import Precision
 from lamina.model.quantize import computes_fp8, quantized
 
 pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore")]
@@ -38,6 +39,51 @@ def test_eight_bits_are_held_and_streamed() -> None:
         torch.testing.assert_close(
             block.attn.to_q(x), x @ weight.dequantize().T + block.attn.to_q.bias, atol=1e-4, rtol=0
         )
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_all_that_streamed_blocks_are_made_of_is_pinned_and_held_once(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pinning itself needs CUDA: here it is a copy that is written down."""
+    block = copy.deepcopy(tiny.networks()[0].transformer_blocks[0]).requires_grad_(False)
+    block.fuse()
+    quantized(block, precision, CPU)
+    given = torch.randn(2, 3, 64)
+    before, said = block.state_dict(), block.img_mlp(given)
+    pinned: list[torch.Tensor] = []
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append(tensor.clone())
+        return pinned[-1]
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    left = [part.data_ptr() for part in _parts(_host_state(block, pin=False))]
+    assert left == [part.data_ptr() for part in _parts(before)]
+    assert not pinned  # other devices than CUDA leave blocks where they are
+    state = _host_state(block, pin=True)
+    held = {part.data_ptr() for part in _parts(state)}
+    assert len(held) == len(_parts(before)) == len(pinned)
+    assert held == {part.data_ptr() for part in pinned} == {part.data_ptr() for part in _parts(block.state_dict())}
+    for name, tensor in state.items():
+        assert type(tensor) is type(before[name].detach())
+        for ours, theirs in zip(plain_parts(tensor), plain_parts(before[name]), strict=True):
+            assert torch.equal(ours, theirs)
+            assert ours.data_ptr() != theirs.data_ptr()
+    assert torch.equal(block.img_mlp(given), said)
+
+
+def test_too_little_host_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("CUDA error: out of memory\nand more words")
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", full)
+    with pytest.raises(DeviceError, match=r"streamed blocks cannot be had \(CUDA error: out of memory\); close other"):
+        _host_state(torch.nn.Linear(2, 2), pin=True)
+
+
+def _parts(state: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    return [part for tensor in state.values() for part in plain_parts(tensor)]
 
 
 def test_bf16_is_left_alone_and_four_bits_need_cuda() -> None:

@@ -49,6 +49,10 @@ for halves in (True, False):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
         if halves and dist.get_world_size() == 2:
             assert torch.equal(found, expected)  # whole prompts, the same order of sums
+for block in alone.blocks:
+    block.fuse()
+engine.denoiser = SpreadDenoiser(alone.network, alone.blocks)
+torch.testing.assert_close(engine.layers(**given, guidance=1.0), expected, atol=1e-5, rtol=0)
 try:
     engine.layers(**given, pace=Pace(reuse=0.1))
 except InputError as error:

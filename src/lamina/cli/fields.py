@@ -3,11 +3,12 @@
 import argparse
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from lamina.options import field_help
 
-__all__ = ["Commands", "Parser", "Run", "add_fields", "add_model", "flag", "take_fields"]
+__all__ = ["Commands", "Parser", "Run", "add_fields", "add_model", "flag", "take_fields", "take_settings"]
 
 Run = Callable[[argparse.Namespace], int]
 """What a command does with its arguments; returns the exit code."""
@@ -43,11 +44,31 @@ class Commands:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add which checkpoint, and where it computes."""
+    """Add which checkpoint, where it computes, and how a released model is run; see `take_settings`."""
+    from lamina.decompose.released_settings import Settings
+
     parser.add_argument(
         "--model", default="small", metavar="NAME|DIR", help="Checkpoint: a name that 'lamina models' lists, or a path."
     )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="Where to compute.")
+    add_fields(parser, Settings, without=("device", "lora", "on_plan"))
+    parser.add_argument(
+        "--lora", action="append", type=Path, default=[], metavar="FILE",
+        help="LoRA file to merge into a released model; may be given several times.",
+    )  # fmt: skip
+
+
+def take_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a released model that differ from what they are without a flag; LoRA files by their whole paths,
+    as other processes may stand in other folders. Raises InputError for what cannot be."""
+    from lamina.decompose.released_settings import Settings
+
+    usual = {field.name: field.default for field in fields(Settings) if field.name not in ("device", "on_plan")}
+    asked: dict[str, Any] = {name: getattr(args, name) for name in usual}
+    asked["lora"] = tuple(path.absolute() for path in args.lora)
+    given = {name: value for name, value in asked.items() if value != usual[name]}
+    Settings(**given)
+    return given
 
 
 def add_fields(parser: argparse.ArgumentParser, config: type, *, without: Collection[str] = ()) -> None:

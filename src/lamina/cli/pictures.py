@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamina.cli.fields import Commands, Run, add_fields, add_model, flag, take_fields
+from lamina.cli.fields import Commands, Run, add_fields, add_model, flag, take_fields, take_settings
 from lamina.cli.terminal import Clock, about, importing, leads, print_json, progress, say
 from lamina.errors import FormatError, InputError
 from lamina.options import DecomposeOptions
@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
         "beside the picture, named after it. With several pictures or --format: the folder to write in.",
     )
     made.add_argument("--format", metavar="FORMAT", help="Write files of this ending (psd, ora, …) instead of bundles.")
-    _add_model(made)
+    add_model(made)
     add_fields(made, DecomposeOptions)
     made.add_argument("--json", action="store_true", help="Print one JSON object per picture, a line each.")
 
@@ -58,7 +58,7 @@ def add(commands: Commands) -> None:
         help=f"What to write: {_ENDINGS}; by default a bundle is replaced, and any other file gets a bundle folder "
         "beside it, named after it.",
     )
-    _add_model(made)
+    add_model(made)
     add_fields(made, DecomposeOptions)
     made.add_argument("--json", action="store_true", help="Print one JSON object.")
 
@@ -97,7 +97,7 @@ def _decompose(args: argparse.Namespace) -> int:
             clock.lap("read")
             with progress(str(image)) as show:
                 if decomposer is None:
-                    decomposer = args.load_decomposer(args.model, args.device, **_settings(args))
+                    decomposer = args.load_decomposer(args.model, args.device, **take_settings(args))
                     clock.lap("load")
                 document = decomposer(picture, options, _stepper(decomposer.stages, clock, show))
             if not leads():
@@ -132,7 +132,7 @@ def _split(args: argparse.Namespace) -> int:
     document.find(args.layer)  # an id that is not there is told before anything is loaded
     clock.lap("read")
     with progress(f"{args.document} {args.layer}") as show:
-        decomposer = args.load_decomposer(args.model, args.device, **_settings(args))
+        decomposer = args.load_decomposer(args.model, args.device, **take_settings(args))
         clock.lap("load")
         document = decomposer.split(document, args.layer, options, _stepper(decomposer.stages, clock, show))
     if not leads():
@@ -211,27 +211,6 @@ def _targets(images: Sequence[Path], output: str | None, kind: str | None) -> li
         if image.is_file() and os.path.abspath(image) in taken:
             raise InputError(f"{image} would be replaced by its own layers; name another place with -o")
     return list(zip(images, targets, strict=True))
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    from lamina.decompose.released_settings import Settings
-
-    add_model(parser)
-    add_fields(parser, Settings, without=("device", "lora", "on_plan"))
-    parser.add_argument(
-        "--lora", action="append", type=Path, default=[], metavar="FILE",
-        help="LoRA file to merge into a released model; may be given several times.",
-    )  # fmt: skip
-
-
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings of a released model that differ from what they are without a flag."""
-    from lamina.decompose.released_settings import Settings
-
-    flags = {field.name: field.default for field in fields(Settings) if field.name not in ("device", "on_plan")}
-    given = {name: getattr(args, name) for name, usual in flags.items() if getattr(args, name) != usual}
-    lora = given.pop("lora", [])
-    return given | {"lora": tuple(lora)} if lora else given
 
 
 def load_decomposer(model: str, device: str, **settings: Any) -> Any:

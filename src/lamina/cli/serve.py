@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from lamina.cli.fields import Commands, add_fields, add_model, take_fields
+from lamina.cli.fields import Commands, add_fields, add_model, take_fields, take_settings
 from lamina.cli.terminal import importing, progress, say
 from lamina.errors import InputError, MissingExtraError
 from lamina.options import DecomposeOptions
@@ -93,6 +93,7 @@ def _serve(args: argparse.Namespace) -> int:
         keep_days=args.keep_days,
         keep_bytes=round(args.keep_gigabytes * 1e9),
     )
+    take_settings(args)  # what cannot be is told before anything else
     with ExitStack() as stack:
         listening = stack.enter_context(_listen(args.host, args.port))
         with progress(f"model {args.model}"):
@@ -117,11 +118,18 @@ def _serve(args: argparse.Namespace) -> int:
 def _decomposers(args: argparse.Namespace, home: Path, stack: ExitStack) -> tuple[list[Any], Any]:
     """What decomposes, one for each worker of the service, and what splits: in this process, or on a Ray cluster."""
     if args.ray is None:
-        decomposer = args.load_decomposer(args.model, args.device)
+        decomposer = args.load_decomposer(args.model, args.device, **take_settings(args))
         return [decomposer], getattr(decomposer, "split", None)
     from lamina.server.replicas import replicas
 
-    made = replicas(args.ray, load=args.load_decomposer, model=args.model, device=args.device, home=home)
+    made = replicas(
+        args.ray,
+        load=args.load_decomposer,
+        model=args.model,
+        device=args.device,
+        model_settings=take_settings(args),
+        home=home,
+    )
     found = stack.enter_context(made)
     return [found] * found.count, found.split if found.splits else None
 
@@ -150,6 +158,7 @@ def _batch(args: argparse.Namespace) -> int:
         options=options,
         model=args.model,
         device=args.device,
+        model_settings=take_settings(args),
         load=args.load_decomposer,
         catalogue=args.catalogue,
     )

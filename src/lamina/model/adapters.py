@@ -1,20 +1,28 @@
 """LoRA files merged into weights as they are read: nothing is held twice, and tables see the merged numbers.
 
 W + (alpha / rank) B A (arXiv 2106.09685). Files of PEFT and diffusers (`lora_A`, `lora_B`, with or without an adapter's
-name), of DiffSynth (the same without a prefix), of kohya's scripts and ComfyUI (`lora_down`, `lora_up`, `alpha`). Knows
-names and shapes, no network.
+name), of DiffSynth (the same without a prefix), of kohya's scripts and ComfyUI (`lora_down`, `lora_up`, `alpha`). There
+alpha is a tensor beside the others, elsewhere a word of PEFT's config, which diffusers keeps in the file's header and
+PEFT in a file beside it (alpha_pattern names layers by the end of their names; rslora divides by the root of the rank,
+arXiv 2312.03732); without any it is the rank. Knows names and shapes, no network.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# safetensors is untyped.
+
+import json
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from safetensors import safe_open
 from torch import Tensor
 
 from lamina.errors import CheckpointError
-from lamina.model.weights import Lazy, Weights, open_file
+from lamina.model.weights import Lazy, Weights, open_file, read_json
 
 __all__ = ["with_lora"]
 
@@ -24,6 +32,12 @@ _NAMES = re.compile(
     r"(?P<part>lora_A|lora_B|lora_down|lora_up|lora\.down|lora\.up|alpha)(?:\.[\w-]+)?(?:\.weight)?"
 )
 _DOWN, _UP = ("lora_A", "lora_down", "lora.down"), ("lora_B", "lora_up", "lora.up")
+_HEADER = "lora_adapter_metadata"
+"""Where diffusers keeps PEFT's config, as JSON, its names after that of the part."""
+
+_BESIDE = ("adapter_model.safetensors", "adapter_config.json")
+"""What PEFT calls a file and the config beside it."""
+
 _NAMED = 3
 
 
@@ -33,6 +47,8 @@ class _Pair(NamedTuple):
     down: Lazy
     up: Lazy
     alpha: Lazy | None
+    scale: float = 1.0
+    """How much it counts, where there is no alpha."""
 
 
 def with_lora(weights: Weights, path: Path, strength: float = 1.0) -> dict[str, Lazy]:
@@ -46,10 +62,13 @@ def with_lora(weights: Weights, path: Path, strength: float = 1.0) -> dict[str, 
     for layer, pair in pairs.items():
         name = f"{layer}.weight"
         base = weights[name]
-        if pair.down.shape[0] != pair.up.shape[1] or (pair.up.shape[0], pair.down.shape[1]) != base.shape:
+        flat = len(pair.down.shape) == len(pair.up.shape) == 2
+        if not flat or pair.down.shape[0] != pair.up.shape[1] or (pair.up.shape[0], pair.down.shape[1]) != base.shape:
             raise CheckpointError(
                 f"{path}: the addition to {layer} is {pair.up.shape} by {pair.down.shape}, the layer {base.shape}"
             )
+        if pair.alpha is not None and math.prod(pair.alpha.shape) != 1:
+            raise CheckpointError(f"{path}: alpha of {layer} has the shape {pair.alpha.shape}, expected one number")
         merged[name] = Lazy(base.shape, partial(_added, base, pair, strength))
     return merged
 
@@ -77,12 +96,46 @@ def _pairs(path: Path, weights: Weights) -> dict[str, _Pair]:
         raise CheckpointError(f"{path} has only half of the additions to {_listed(alone)}")
     if not parts:
         raise CheckpointError(f"{path} holds no LoRA")
-    return {layer: _Pair(own["down"], own["up"], own.get("alpha")) for layer, own in parts.items()}
+    words = _config(path)
+    return {
+        layer: _Pair(own["down"], own["up"], own.get("alpha"), _scale(words, layer, own["down"].shape[0], path))
+        for layer, own in parts.items()
+    }
+
+
+def _config(path: Path) -> Mapping[str, Any]:
+    """PEFT's config of the file's adapter; empty where there is none."""
+    if path.suffix.lower() != ".safetensors":
+        return {}
+    with safe_open(path, "pt") as file:
+        words: str | None = (file.metadata() or {}).get(_HEADER)
+    if words is None:
+        beside = path.with_name(_BESIDE[1])
+        return read_json(beside) if path.name == _BESIDE[0] and beside.is_file() else {}
+    try:
+        return {name.removeprefix("transformer."): value for name, value in json.loads(words).items()}
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path}: '{_HEADER}' in its header is no JSON object ({error})") from error
+
+
+def _scale(words: Mapping[str, Any], layer: str, rank: int, path: Path) -> float:
+    try:
+        own = [
+            alpha
+            for ending, alpha in (words.get("alpha_pattern") or {}).items()
+            if re.fullmatch(rf"(.*\.)?({ending})", layer)
+        ]
+        alpha = own[0] if own else words.get("lora_alpha")
+        if alpha is None:
+            return 1.0
+        return float(alpha) / (math.sqrt(rank) if words.get("use_rslora") else rank)
+    except (TypeError, ValueError, AttributeError, ZeroDivisionError, re.error) as error:
+        raise CheckpointError(f"{path}: its config says no alpha for {layer} ({error})") from error
 
 
 def _added(base: Lazy, pair: _Pair, strength: float) -> Tensor:
     weight, down, up = base.read(), pair.down.read().float(), pair.up.read().float()
-    scale = strength if pair.alpha is None else strength * float(pair.alpha.read()) / len(down)
+    scale = strength * (pair.scale if pair.alpha is None else float(pair.alpha.read()) / len(down))
     return (weight.float() + scale * (up @ down)).to(weight.dtype)
 
 

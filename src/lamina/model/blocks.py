@@ -14,6 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from lamina.errors import DeviceError
+
 __all__ = ["Blocks", "Resident", "Streamed", "plain_parts"]
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -52,20 +54,21 @@ class Streamed:
     """The first `resident` blocks on the device, the others in host memory; one of these is always on its way.
 
     Two of the streamed blocks are on the device at a time. The order is always the same, so after the last block the
-    first streamed one is on its way already. For CUDA the streamed blocks are copied to pinned host memory, from where
-    it fetches them while it computes; for other devices they stay where they are, in mapped files for example.
+    first streamed one is on its way already. For CUDA the streamed blocks are moved to pinned host memory, rounded ones
+    too, from where it fetches them while it computes; for other devices they stay where they are, in mapped files for
+    example.
     """
 
     def __init__(self, blocks: Sequence[nn.Module], device: torch.device, *, resident: int = 0) -> None:
+        """Raises DeviceError where there is no host memory to pin."""
         self.device, self.resident = device, min(resident, len(blocks))
         self._fixed = [block.to(device) for block in blocks[: self.resident]]
         self._hosts = [_host_state(block, pin=device.type == "cuda") for block in blocks[self.resident :]]
-        self._shell = _shell(blocks[-1])
+        self._shells = [_shell(block) for block in blocks[self.resident :]]
         self._cuda: Any = torch.cuda if device.type == "cuda" else None
         self._stream = self._cuda.Stream(device) if self._cuda else None
         self._mover = ThreadPoolExecutor(1, thread_name_prefix="blocks")
         self._coming: dict[int, Future[tuple[nn.Module, Any]]] = {}
-        self._outs = [bool(getattr(block, "context_out", True)) for block in blocks[self.resident :]]
 
     def __len__(self) -> int:
         return len(self._fixed) + len(self._hosts)
@@ -95,11 +98,9 @@ class Streamed:
             event = self._cuda.Event() if self._cuda else None
             if event is not None:
                 event.record(self._stream)
-        block = deepcopy(self._shell)
+        block = deepcopy(self._shells[number])
         block.load_state_dict(there, assign=True)
         block.requires_grad_(False)
-        if hasattr(block, "context_out"):
-            block.context_out = self._outs[number]  # pyright: ignore[reportArgumentType]
         return block, event
 
     def _arrived(self, number: int) -> nn.Module:
@@ -131,5 +132,26 @@ def _shell(block: nn.Module) -> nn.Module:
 
 
 def _host_state(block: nn.Module, *, pin: bool) -> dict[str, Tensor]:
+    """The block's numbers in host memory; pinned ones become the block's own, so that they are not held twice."""
     state = {name: tensor.detach() for name, tensor in block.state_dict().items()}
-    return {name: tensor.pin_memory() if pin and type(tensor) is Tensor else tensor for name, tensor in state.items()}
+    if pin:
+        state = {name: _pinned(tensor) for name, tensor in state.items()}
+        block.load_state_dict(state, assign=True)
+        block.requires_grad_(False)
+    return state
+
+
+def _pinned(tensor: Any) -> Tensor:
+    """The tensor in pinned host memory; of a quantized one, which cannot be pinned whole, all that it is made of."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        try:
+            return tensor.pin_memory()
+        except RuntimeError as error:
+            reason = (str(error).strip().splitlines() or ["no words"])[0]
+            raise DeviceError(
+                f"host memory for the streamed blocks cannot be had ({reason}); close other programs, give more device "
+                "memory with --memory, or use --preset balanced, whose blocks are smaller"
+            ) from error
+    names, words = tensor.__tensor_flatten__()
+    parts = {name: _pinned(getattr(tensor, name)) for name in names}
+    return type(tensor).__tensor_unflatten__(parts, words, tensor.shape, tensor.stride())

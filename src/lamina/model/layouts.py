@@ -28,6 +28,7 @@ __all__ = [
     "WEIGHT_FILES",
     "Released",
     "open_released",
+    "open_transformer",
     "parts_beside",
     "published_report",
     "transformer_shapes",
@@ -75,14 +76,13 @@ def open_released(path: Path, parts: Path | None = None) -> Released:
         config = _mmdit_config(path / "transformer" / "config.json")
         transformer, folder = open_folder(path / "transformer"), path
     else:
-        transformer = open_file(path)
+        config, transformer = open_transformer(path)
         folder = parts or parts_beside(path)
         if folder is None:
             raise CheckpointError(
                 f"{path} holds the transformer alone; put it beside the folders vae, scheduler, text_encoder, "
                 "tokenizer and processor of Qwen/Qwen-Image-Layered"
             )
-        config = _guessed(transformer, path)
     checkpoint.require_shapes(transformer, transformer_shapes(config), f"the transformer of {path.name}")
     vae_config = _vae_config(folder / "vae" / "config.json")
     vae = open_folder(folder / "vae")
@@ -95,6 +95,13 @@ def open_released(path: Path, parts: Path | None = None) -> Released:
         vae=vae,
         folder=folder,
     )
+
+
+def open_transformer(path: Path) -> tuple[MMDiTConfig, Weights]:
+    """One file of transformer weights, and the config that its shapes tell. Raises CheckpointError when it is broken
+    or of another family: before anything is fetched to go with it."""
+    weights = open_file(path)
+    return _guessed(weights, path), weights
 
 
 def parts_beside(path: Path) -> Path | None:
@@ -136,9 +143,9 @@ def _mmdit_config(path: Path) -> MMDiTConfig:
             raise CheckpointError(
                 f"{path}: {name} is {not value}; another member of the Qwen-Image family, not Layered"
             )
-    axes = tuple(words.get("axes_dims_rope", base.rope_axes))
     channels, patch = words.get("out_channels") or 16, words.get("patch_size", 2)
     try:
+        axes = tuple(words.get("axes_dims_rope", base.rope_axes))
         config = MMDiTConfig(
             depth=words["num_layers"],
             heads=words["num_attention_heads"],
@@ -147,8 +154,10 @@ def _mmdit_config(path: Path) -> MMDiTConfig:
             patch=patch,
             text_width=words["joint_attention_dim"],
         )
-    except (KeyError, TypeError, IndexError) as error:
-        raise CheckpointError(f"{path} lacks or misstates {error}") from error
+    except KeyError as error:
+        raise CheckpointError(f"{path} lacks {error}; download it again") from error
+    except (TypeError, IndexError) as error:
+        raise CheckpointError(f"{path} has values of a wrong kind ({error}); download it again") from error
     if words.get("in_channels") != config.token_width or words.get("attention_head_dim") != sum(axes):
         raise CheckpointError(
             f"{path}: in_channels {words.get('in_channels')} and attention_head_dim {words.get('attention_head_dim')}; "
@@ -159,6 +168,13 @@ def _mmdit_config(path: Path) -> MMDiTConfig:
 
 def _vae_config(path: Path) -> VaeConfig:
     words = _words(path, "vae")
+    try:
+        return _vae_of(words, path)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} has values of a wrong kind ({error}); download it again") from error
+
+
+def _vae_of(words: dict[str, Any], path: Path) -> VaeConfig:
     multipliers = tuple(words.get("dim_mult", (1, 2, 4, 4)))
     if words.get("attn_scales") or words.get("input_channels", 3) != 4:
         raise CheckpointError(
@@ -187,7 +203,10 @@ def _schedule(path: Path) -> Schedule:
     kind = words.get("time_shift_type", "exponential")
     if odd or not words.get("use_dynamic_shifting") or kind not in ("linear", "exponential"):
         raise CheckpointError(f"{path}: {odd[0] if odd else kind}; expected dynamic shifting, linear or exponential")
-    return Schedule(kind=kind, terminal=float(words["shift_terminal"]) if words.get("shift_terminal") else None)
+    try:
+        return Schedule(kind=kind, terminal=float(words["shift_terminal"]) if words.get("shift_terminal") else None)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: shift_terminal is no number ({error}); download it again") from error
 
 
 def _guessed(weights: Weights, path: Path) -> MMDiTConfig:

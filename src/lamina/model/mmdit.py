@@ -203,6 +203,14 @@ class DualStreamBlock(nn.Module):
         context = context + _gated(self.txt_mlp(_shifted(self.txt_norm2(context), txt[3:5])), txt[5])
         return visual, context
 
+    def fuse(self) -> None:
+        """Make queries, keys and values in one product a stream: for running, as the names of the weights change.
+
+        A block without `context_out` stays as it is: of most of its queries nothing is read.
+        """
+        if self.context_out:
+            self.attn.fuse()
+
     def shifts(self, modulation: Float[Tensor, "b d"] | None) -> Shifts | None:
         """What the modulations say of a time embedding; None for a block that is not modulated."""
         if self.img_mod is None or self.txt_mod is None or modulation is None:
@@ -220,6 +228,9 @@ class _JointAttention(nn.Module):
         self.add_q_proj, self.add_k_proj, self.add_v_proj = (nn.Linear(width, width) for _ in range(3))
         self.norm_q, self.norm_k = (nn.RMSNorm(width // heads, eps=_EPS) for _ in range(2))
         self.norm_added_q, self.norm_added_k = (nn.RMSNorm(width // heads, eps=_EPS) for _ in range(2))
+        self.to_qkv: nn.Linear | None = None
+        """Queries, keys and values of the visual stream in one product; None while they are three."""
+        self.add_qkv_proj: nn.Linear | None = None
         self.gather: Callable[[Tensor], Tensor] | None = None
         """Brings the visual keys and values, "b heads s e", of all processes together where each has a part of them."""
         self.to_out = nn.Sequential(nn.Linear(width, width))
@@ -236,16 +247,18 @@ class _JointAttention(nn.Module):
         own: int,
     ) -> tuple[Float[Tensor, "b own d"], Float[Tensor, "b t d"] | None]:
         """What the first `own` visual tokens and the context read; None for a context that asks nothing."""
-        query = apply_rope(self.norm_q(self._split(self.to_q(visual[:, :own]))), visual_rope[:own])
-        key = apply_rope(self.norm_k(self._split(self.to_k(visual))), visual_rope)
-        seen = self._split(self.to_v(visual))
+        asks, named, told = self._visual(visual, own)
+        query = apply_rope(self.norm_q(self._split(asks)), visual_rope[:own])
+        key = apply_rope(self.norm_k(self._split(named)), visual_rope)
+        seen = self._split(told)
         if self.gather is not None:
             key, seen = self.gather(key), self.gather(seen)
-        context_key = apply_rope(self.norm_added_k(self._split(self.add_k_proj(context))), context_rope)
-        value = torch.cat([self._split(self.add_v_proj(context)), seen], dim=2)
+        asks, named, told = self._context(context, context_out)
+        context_key = apply_rope(self.norm_added_k(self._split(named)), context_rope)
+        value = torch.cat([self._split(told), seen], dim=2)
         key = torch.cat([context_key, key], dim=2)
-        if context_out:
-            asked = apply_rope(self.norm_added_q(self._split(self.add_q_proj(context))), context_rope)
+        if asks is not None:
+            asked = apply_rope(self.norm_added_q(self._split(asks)), context_rope)
             query = torch.cat([asked, query], dim=2)
         joint = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         joint = rearrange(joint, "b h s e -> b s (h e)")
@@ -253,6 +266,28 @@ class _JointAttention(nn.Module):
             return self.to_out(joint), None
         length = context.shape[1]
         return self.to_out(joint[:, length:]), self.to_add_out(joint[:, :length])
+
+    def fuse(self) -> None:
+        """Make queries, keys and values of a stream in one product from now on; the numbers are the same."""
+        if self.to_qkv is not None:
+            return
+        self.to_qkv = _joined(self.to_q, self.to_k, self.to_v)
+        self.add_qkv_proj = _joined(self.add_q_proj, self.add_k_proj, self.add_v_proj)
+        del self.to_q, self.to_k, self.to_v, self.add_q_proj, self.add_k_proj, self.add_v_proj
+
+    def _visual(self, x: Tensor, own: int) -> tuple[Tensor, ...]:
+        """Queries of the first `own` tokens, keys and values of all."""
+        if self.to_qkv is None:
+            return self.to_q(x[:, :own]), self.to_k(x), self.to_v(x)
+        query, key, value = self.to_qkv(x).chunk(3, dim=-1)
+        return query[:, :own], key, value
+
+    def _context(self, x: Tensor, asking: bool) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Queries unless nothing is asked, keys and values."""
+        if self.add_qkv_proj is None:
+            return self.add_q_proj(x) if asking else None, self.add_k_proj(x), self.add_v_proj(x)
+        query, key, value = self.add_qkv_proj(x).chunk(3, dim=-1)
+        return query if asking else None, key, value
 
     def _split(self, x: Tensor) -> Tensor:
         return rearrange(x, "b s (h e) -> b h s e", h=self.heads)
@@ -304,6 +339,15 @@ def _mlp(width: int, ratio: int) -> nn.Module:
 def _chain(**modules: nn.Module) -> nn.Sequential:
     """A Sequential whose parts have the published names."""
     return nn.Sequential(OrderedDict(modules))
+
+
+def _joined(*parts: nn.Linear) -> nn.Linear:
+    """One linear layer that gives what several give, one after the other."""
+    with torch.device("meta"):
+        joined = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
+    state = {name: torch.cat([part.state_dict()[name] for part in parts]) for name in ("weight", "bias")}
+    joined.load_state_dict(state, assign=True)
+    return joined.requires_grad_(parts[0].weight.requires_grad).train(parts[0].training)
 
 
 def _joint_mask(

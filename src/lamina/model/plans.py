@@ -16,7 +16,7 @@ BUDGETS = (40, 24, 16, 12, 8)
 """Gigabytes of device memory that a caller may name."""
 
 Precision = Literal["bf16", "fp8", "int8", "int4"]
-Preset = Literal["exact", "balanced", "fast"]
+Preset = Literal["exact", "balanced", "fast", "few-step"]
 
 _BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.01, "int8": 1.01, "int4": 0.5625}
 """Bytes a number, scales included (int4: one scale and zero for 64)."""

@@ -7,6 +7,7 @@ transformer learned from embeddings made with exactly these words. Knows tokens 
 
 import gc
 import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -89,9 +90,9 @@ class Prompts:
 
     def caption(self, picture: Image.Image, language: Language = "en", longest: int = _LONGEST) -> str:
         """What the picture shows, in words, without chance: the likeliest word each time."""
+        folder = self._part("processor")
         encoder, tokenizer = self._load()
         transformers: Any = _transformers()
-        folder = self._part("processor")
         try:
             processor = transformers.Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
@@ -127,10 +128,7 @@ class Prompts:
             hidden = encoder.model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
         embedding = hidden[0, _SKIPPED:][:_LONGEST].to(self.dtype).cpu().clone()
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            save_file({"embedding": embedding.contiguous()}, temporary)
-            temporary.replace(path)
+            _keep(embedding, path)
         return embedding
 
     def _key(self, prompt: str) -> str:
@@ -138,7 +136,7 @@ class Prompts:
         encoder = self._part("text_encoder")
         files = sorted(encoder.glob("*.safetensors"))
         stamps = [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
-        words = [(encoder / "config.json").read_text("utf-8"), *stamps, str(self.dtype), _TEMPLATE, prompt]
+        words = [json.dumps(read_json(encoder / "config.json")), *stamps, str(self.dtype), _TEMPLATE, prompt]
         return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
     def _load(self) -> tuple[Any, Any]:
@@ -158,6 +156,12 @@ class Prompts:
                 )
             except (OSError, ValueError, SafetensorError) as error:
                 raise CheckpointError(f"{folder} cannot be loaded ({_first_line(error)}); download it again") from error
+            except RuntimeError as error:
+                if "mismatched" not in str(error):  # memory, say
+                    raise
+                raise CheckpointError(f"{folder}: weights and config.json do not fit; download it again") from error
+            if _PAD not in tokenizer.get_vocab():
+                raise CheckpointError(f"{self._part('tokenizer')} does not know the word {_PAD}; download it again")
             if lost := sorted(report["missing_keys"]):
                 raise CheckpointError(f"{folder} lacks {lost[0]} ({len(lost)} tensors in all); download it again")
             self._encoder, self._tokenizer = encoder.to(self.device).eval().requires_grad_(False), tokenizer
@@ -186,6 +190,18 @@ def cache_folder() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "lamina" / "text"
 
 
+def _keep(embedding: Tensor, path: Path) -> None:
+    """Write an embedding for another time; where that cannot be, it is made again then."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with suppress(OSError, SafetensorError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file({"embedding": embedding.contiguous()}, temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
@@ -198,4 +214,5 @@ def _transformers() -> Any:
     except ImportError as error:
         raise MissingExtraError("the text encoder of the released model", "large") from error
     transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()  # what does not fit is told by us, in one line
     return transformers

@@ -70,7 +70,8 @@ def open_folder(folder: Path, stem: str = "diffusion_pytorch_model") -> dict[str
         raise CheckpointError(f"{index} names {odd[0]!r}, expected a file beside it")
     shards = [folder / name for name in sorted(set(names.values()))]
     if absent := [shard.name for shard in shards if not shard.is_file()]:
-        raise CheckpointError(f"{folder} lacks {', '.join(absent[:3])} ({len(absent)} of {len(shards)} shards)")
+        lacking = f"{folder} lacks {', '.join(absent[:3])} ({len(absent)} of {len(shards)} shards)"
+        raise CheckpointError(f"{lacking}; download it again")
     weights = _open_safetensors(shards)
     if lost := sorted(set(names) - set(weights)):
         raise CheckpointError(f"{index} names {lost[0]} ({len(lost)} in all), which no shard holds")
@@ -83,7 +84,8 @@ def open_file(path: Path) -> dict[str, Lazy]:
     Raises CheckpointError when it cannot be read, MissingExtraError without the package for GGUF.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path} does not exist")
+        found = "is a folder, expected a file of weights" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"{path} {found}")
     weights = _open_gguf(path) if path.suffix.lower() == ".gguf" else _open_safetensors([path])
     return _unscaled(_unprefixed(weights), path)
 
@@ -93,11 +95,12 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+        advice = "; is the download complete?" if isinstance(error, FileNotFoundError) else ""
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}{advice}") from error
     except ValueError as error:
-        raise CheckpointError(f"{path} is not JSON: {error}") from error
+        raise CheckpointError(f"{path} is not JSON: {error}; download it again") from error
     if not isinstance(data, dict):
-        raise CheckpointError(f"{path} holds no JSON object")
+        raise CheckpointError(f"{path} holds no JSON object; download it again")
     return data
 
 

@@ -12,10 +12,11 @@ import logging
 import pickle
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lamina.data.cluster import connected, crew
@@ -30,8 +31,8 @@ __all__ = ["Load", "Replicas", "replicas"]
 
 logger = logging.getLogger(__name__)
 
-Load = Callable[[str, str], Any]
-"""(model, device) -> a Decomposer; a new process must be able to load it."""
+Load = Callable[..., Any]
+"""(model, device, **settings of a released model) -> a Decomposer; a new process must be able to load it."""
 
 _BEAT_SECONDS = 1.0
 """A replica tells at least so often that it is at work."""
@@ -88,11 +89,20 @@ class Replicas:
 
 
 @contextmanager
-def replicas(address: str, *, load: Load, model: str, device: str, home: Path) -> Generator[Replicas]:
+def replicas(
+    address: str,
+    *,
+    load: Load,
+    model: str,
+    device: str,
+    home: Path,
+    model_settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Generator[Replicas]:
     """Deploy replicas on the cluster at `address` (see `cluster.connected`): one for each GPU, without any just one.
 
-    A service that is started again with the same `home` takes its former deployment's place. Raises InputError where
-    there is no cluster, MissingExtraError without Ray, and as a problem what `load` raised in a replica.
+    `model_settings` go to `load`. A service that is started again with the same `home` takes its former deployment's
+    place. Raises InputError where there is no cluster, MissingExtraError without Ray, and as a problem what `load`
+    raised in a replica.
     """
     with connected(address) as ray:
         serve: Any = importlib.import_module("ray.serve")
@@ -110,7 +120,7 @@ def replicas(address: str, *, load: Load, model: str, device: str, home: Path) -
         )
         place = f"{socket.gethostname()} {home.absolute()}"
         name = f"lamina-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
-        bound = deployment.bind(pickle.dumps(load), model, device)
+        bound = deployment.bind(pickle.dumps((load, dict(model_settings))), model, device)
         handle = serve.run(bound, name=name, route_prefix=None)
         try:
             splits, problem = handle.options(method_name="about").remote().result()
@@ -134,7 +144,8 @@ class _Replica:
         self._problem: dict[str, str] | None = None
         self._turn = threading.Lock()
         try:
-            self._decomposer = pickle.loads(load)(model, device)
+            make, settings = pickle.loads(load)
+            self._decomposer = make(model, device, **settings)
         except LaminaError as error:  # told by `about`: Serve would only try again and again
             self._problem = {"code": error.code, "message": str(error)}
 
