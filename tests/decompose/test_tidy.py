@@ -123,3 +123,11 @@ def test_the_bottom_of_a_mostly_transparent_picture_is_named_by_its_kind_and_goe
         "Shape red",
         "Shape blue",
     ]
+
+
+def test_of_a_stack_that_shows_nothing_the_bottom_stays():
+    nothing = np.zeros((24, 32, 4), np.uint8)
+    layers = [Layer(id=str(number), name="", rgba=nothing[:1, :1].copy()) for number in range(3)]
+    result = tidy(nothing, layers, np.zeros(3, np.float32), key="k")
+    assert len(result.layers) == 1
+    assert result.failed

@@ -67,7 +67,7 @@ def tidy(
     faint = (shares < _EMPTY) | ((shares < _NEGLIGIBLE) & (np.asarray(confidence) < _DOUBTFUL))
     twins = _repeats(views, shares)
     faint[list(twins)] = False
-    faint[0] = len(layers) > 1 and not layers[0].rgba[..., 3].any()
+    faint[0] = not layers[0].rgba[..., 3].any() and not faint[1:].all()  # something stays, be it nothing
     kept = [i for i in range(len(layers)) if not faint[i] and i not in twins]
     warnings: list[str] = []
     if faint.any():
