@@ -240,6 +240,19 @@ def test_detail_decides_how_finely_auto_cuts() -> None:
     assert count(layers=4, box=((9, 9, 40, 40),)) == 4, "boxes count toward the layers"
 
 
+def test_a_number_asked_for_is_told_and_on_another_look_first_left_to_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bands, "attempts", 4)
+
+    def asked(layers: int, attempt: int = 0) -> tuple[int, int, list[int]]:
+        bands = Bands()
+        found = bands.look(picture(), DecomposeOptions(layers=layers), attempt)
+        return len(found.visible), int(found.visible.any(axis=(1, 2)).sum()), bands.told
+
+    assert [asked(4), asked(8)] == [(4, 4, [4]), (8, 8, [8])]
+    assert [asked(4, 3), asked(8, 3)] == [(4, 4, [4]), (8, 5, [])], "it finds five: too many, or too few"
+    assert asked(5, 3) == (5, 5, []), "what it finds by itself is as many as asked for"
+
+
 def test_a_network_that_wavers_is_told_how_many_it_can_tell_apart() -> None:
     def counts(detail: str) -> tuple[int, list[int]]:
         bands = Bands(wavers=True)

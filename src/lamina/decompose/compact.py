@@ -25,7 +25,7 @@ NOTHING = {"prompt": "", "steps": None, "guidance": None}
 """Options without use for some networks, with the value that asks for nothing."""
 
 _SPARE = 1
-"""How many more slots than layers asked for, when the network is first left to find by itself how many there are."""
+"""How many more slots than layers asked for, where the network is first left to find by itself how many there are."""
 
 _UNDER, _LARGER = 3.0, 0.34
 """What hidden parts and visible areas say about depth; see `back_to_front`."""
@@ -34,7 +34,7 @@ _CLAIMED = 1.3
 """How much more of a slot another must claim than the slot itself, for the network not to tell the two apart."""
 
 _FINER = 2
-"""Times as many pixels for a look at a finer scale."""
+"""Times as many pixels for a look as the network learned from: it sees smaller things, and still knows them."""
 
 _TOLD = 4
 """Layers that the network is told to make when left alone it found nothing to part."""
@@ -63,7 +63,7 @@ class Compact:
 
     @property
     def attempts(self) -> int:
-        """Different looks it can take at a picture: as it is, mirrored, finer, told a number."""
+        """Different looks it can take at a picture: as it is, mirrored, coarser, told a number or left alone."""
         return 4
 
     @property
@@ -74,10 +74,9 @@ class Compact:
     def look(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int = 0) -> Coarse:
         """What the network says, back to front; `attempt` counts the looks at one picture from 0.
 
-        Asked for a number, it is first left to find the layers by itself; where it finds two or more, but no more than
-        that, the rest stay empty for `lift` to fill, else it is told the number. Told at once, it cuts things up. For
-        auto, fine detail adds as many empty ones as it found; else it is told how many it can tell apart, or half as
-        many for coarse detail.
+        Asked for a number, it is told so; on another look it is first left to find the layers by itself, and told only
+        where it finds more than that, or nothing: the rest stay empty for `lift` to fill. For auto, fine detail adds as
+        many empty layers as it found; else it is told how many it can tell apart, or half as many for coarse detail.
 
         Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
         """
@@ -85,9 +84,9 @@ class Compact:
         if count != "auto" and count > most:
             raise InputError(f"layers {count}: the checkpoint '{self._name}' makes at most {most}")
         way = attempt % self.attempts
-        mirrored, at_once = way == 1, way == 3
-        picture = self._seen(rgba[:, ::-1] if mirrored else rgba, _FINER if way == 2 else 1)
-        answer = self._found(picture, options, at_once) if count == "auto" else self._asked(picture, count, at_once)
+        mirrored, otherwise = way == 1, way == 3
+        picture = self._seen(rgba[:, ::-1] if mirrored else rgba, 1 if way == 2 else _FINER)
+        answer = self._found(picture, options, otherwise) if count == "auto" else self._asked(picture, count, otherwise)
         return _mirrored(answer) if mirrored else answer
 
     def _found(self, picture: torch.Tensor, options: DecomposeOptions, at_once: bool) -> Coarse:
@@ -103,9 +102,9 @@ class Compact:
             wanted = (wanted + 1) // 2
         return answer if wanted == found else self._ask(picture, wanted, wanted)
 
-    def _asked(self, picture: torch.Tensor, count: int, at_once: bool) -> Coarse:
-        """So many layers; `at_once` tells the network without asking what it would find."""
-        if not at_once:
+    def _asked(self, picture: torch.Tensor, count: int, alone: bool) -> Coarse:
+        """So many layers; `alone` first leaves the network to find them by itself."""
+        if alone:
             answer = self._ask(picture, 0, min(count + _SPARE, self.most_layers))
             if len(answer.visible) == count:
                 return answer
