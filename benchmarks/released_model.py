@@ -3,13 +3,17 @@
     python benchmarks/released_model.py                          # this computer's CPU, a mid-size configuration
     python benchmarks/released_model.py --full --device cuda     # a GPU, the 20 B architecture, every case of CASES
 
-Every measurement is a new process that makes the same random weights, samples one guided image and decodes it: seconds
-a step, seconds an image (encoding, the table of the modulations, sampling, decoding), seconds of decoding alone, peak
-memory. With --full also the share of the floor: the time that the multiplications alone take at --gemm and --attention
-TFLOP/s. Text is random too: encoders are not measured. Ratios are theirs over ours; above 1, ours is better. Random
-weights say nothing about quality, so how far the presets deviate is a matter of mechanism only. With --fused also
-`exact` with queries, keys and values in one product and in three, as a ratio of their steps; on a device of CUDA that
-is a part of --full.
+Every measurement is a new process that makes the same random weights, warms up with the kinds of step that the case
+has, samples one image and decodes it: seconds a step (the mean of all but the first), seconds an image (encoding,
+sampling, decoding), seconds of the table of the modulations, which is kept for further images and not a part of these,
+seconds of decoding alone, peak memory (on CUDA of tensors, and as reserved). With --full an image has the steps of its
+preset and theirs 50, else all have 2; --steps says otherwise, and every line says them. With --full also the share of
+the floor: the time that the multiplications of all blocks alone take at --gemm and --attention TFLOP/s, for the prompts
+that a step has; steps taken over are not left out of it. Text is random too: encoders are not measured. Ratios are
+theirs over ours; above 1, ours is better. Random weights say nothing about quality, so how far the presets deviate is a
+matter of mechanism only; how often steps are taken over depends on the weights, and so does what that saves. With
+--fused also `exact` with queries, keys and values in one product and in three, as a ratio of their steps; on a device
+of CUDA that is a part of --full.
 """
 
 import argparse
@@ -20,7 +24,7 @@ import sys
 import time
 import zlib
 from dataclasses import asdict, dataclass, replace
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -39,6 +43,9 @@ from lamina.model.weights import Lazy
 
 _DECODES = 5
 """Times that decoding is measured; the median counts."""
+
+_QUICK = 2
+"""Steps where the whole image is not what is measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +68,8 @@ class Case:
     decode_side: int = 128
     fused: bool | None = None
     """Queries, keys and values in one product; None as the device has it."""
+    compiled: bool | None = None
+    """Blocks compiled; None as the device has it."""
 
     @property
     def config(self) -> ModelConfig:
@@ -81,7 +90,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="The 20 B architecture, at 640 and 1024, 4 and 8 layers.")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--depth", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--steps", type=int, help="Of every image; without it as said above.")
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--memory", type=float, action="append", default=[], help="Also plans of so many GB (CUDA).")
     parser.add_argument("--fused", action="store_true", help="Also one product for queries, keys and values.")
@@ -92,29 +101,29 @@ def main() -> None:
     if args.case:
         print(json.dumps(measured(Case(**json.loads(args.case)))))
         return
-    base = Case(
-        who="ours", device=args.device, width=args.width, depth=args.depth, steps=args.steps, layers=args.layers
-    )
+    base = Case(who="ours", device=args.device, width=args.width, depth=args.depth, layers=args.layers)
     places = [(640, args.layers)]
     if args.full:
         base = replace(base, width=3072, depth=60, vae_width=96, decode_side=640)
         places = [(side, n) for side in (640, 1024) for n in (4, 8)]
     for side, layers in places:
-        case = replace(base, side=side, layers=layers)
+        case = replace(base, side=side, layers=layers, steps=steps_of("exact", args.steps, args.full))
         theirs = told(replace(case, who="theirs"))
-        kinds = [replace(case, preset=kind) for kind in PACES]
+        kinds = [replace(case, preset=kind, steps=steps_of(kind, args.steps, args.full)) for kind in PACES]
         kinds += [replace(case, memory=memory) for memory in args.memory]
         for one in kinds:
             ours = told(one)
-            line = {"case": asdict(one), "ours": ours, "theirs": theirs}
+            steps = {"ours": one.steps, "theirs": case.steps}
+            line: dict[str, Any] = {"case": asdict(one), "steps": steps, "ours": ours, "theirs": theirs}
             if "error" not in ours and "error" not in theirs:
                 line["ratio"] = {name: round(theirs[name] / ours[name], 2) for name in ours if name in theirs}
             if args.full and "error" not in ours:
                 line["share of floor"] = round(floor(one, args.gemm, args.attention) / ours["step_s"], 3)
             print(json.dumps(line), flush=True)
         if args.fused or (args.full and args.device == "cuda"):
-            one, three = (told(replace(case, fused=fused)) for fused in (True, False))
-            line = {"case": asdict(case), "one product": one, "three products": three}
+            few = min(case.steps, 5)
+            one, three = (told(replace(case, fused=fused, steps=few)) for fused in (True, False))
+            line = {"case": asdict(replace(case, steps=few)), "one product": one, "three products": three}
             if "error" not in one and "error" not in three:
                 line["three over one"] = {name: round(three[name] / one[name], 3) for name in one}
             print(json.dumps(line), flush=True)
@@ -130,11 +139,36 @@ def told(case: Case) -> dict[str, Any]:
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
 
+def steps_of(kind: str, asked: int | None, full: bool) -> int:
+    """Steps of an image of a preset."""
+    return asked or (PACES[kind].steps if full else _QUICK)  # type: ignore[index]
+
+
+def prompts(case: Case, steps: int | None = None) -> list[int]:
+    """How many prompts each step computes: 2 where it is guided."""
+    pace, count = PACES[case.preset], steps or case.steps  # type: ignore[index]
+    times = Schedule().timesteps(count, (case.side // 16) ** 2)[:-1]
+    theirs = case.who == "theirs"
+    return [2 if theirs or (pace.guidance != 1 and pace.guides_at(float(t))) else 1 for t in times]
+
+
+def warm_steps(case: Case) -> int:
+    """The fewest steps that have every kind of step of the case."""
+    kinds = set(prompts(case))
+    return next(count for count in range(1, case.steps + 1) if set(prompts(case, count)) >= kinds)
+
+
 def measured(case: Case) -> dict[str, float]:
     """Seconds and gigabytes of one image; a shorter run first, to warm up."""
     made = ours(case) if case.who == "ours" else theirs(case)
     image, decode, times = made["image"], made["decode"], made["times"]
-    image(1)
+    image(warm_steps(case))
+    done(case)
+    start = time.perf_counter()
+    if "table" in made:
+        made["table"]()
+        done(case)
+    tabled = time.perf_counter() - start
     if case.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     times.clear()
@@ -142,23 +176,23 @@ def measured(case: Case) -> dict[str, float]:
     image(case.steps)
     done(case)
     whole = time.perf_counter() - start
+    peaks = {"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+    if case.device == "cuda":
+        peaks = {
+            "peak_gb": torch.cuda.max_memory_allocated() / 1e9,
+            "reserved_gb": torch.cuda.max_memory_reserved() / 1e9,
+        }
     decoding: list[float] = []
     for _ in range(1 + _DECODES):
         start = time.perf_counter()
         decode()
         done(case)
         decoding.append(time.perf_counter() - start)
-    decoded = median(decoding[1:])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    if case.device == "cuda":
-        peak = torch.cuda.max_memory_allocated() / 1e9
     step = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else whole
-    return {
-        "step_s": round(step, 3),
-        "image_s": round(whole, 3),
-        "decode_s": round(decoded, 3),
-        "peak_gb": round(peak, 2),
-    }
+    found = {"step_s": round(step, 3), "image_s": round(whole, 3), "decode_s": round(median(decoding[1:]), 3)}
+    if "table" in made:
+        found["table_s"] = round(tabled, 3)
+    return found | {name: round(peak, 2) for name, peak in peaks.items()}
 
 
 def done(case: Case) -> None:
@@ -208,7 +242,7 @@ def ours(case: Case) -> dict[str, Any]:
     plan = choose_plan(budget, config, tokens=tokens, layers=case.layers, **words)  # type: ignore[arg-type]
     frames = plan.frames
     pace = PACES[case.preset]  # type: ignore[index]
-    blocks = placed(modules, plan, device, fused=case.fused, compiled=pace.compiled)
+    blocks = placed(modules, plan, device, fused=case.fused, compiled=case.compiled)
     vae = load_vae(released, device=device, dtype=case.dtype)
     model = ReleasedModel(released, vae, Denoiser(network, blocks), device=device, frames=frames)
     (prompt, bare), times = texts(case), []
@@ -236,7 +270,10 @@ def ours(case: Case) -> dict[str, Any]:
         with torch.inference_mode():
             whole.decode(latents)
 
-    return {"image": image, "decode": decode, "times": times}
+    def table() -> None:
+        model.table(case.steps, tokens)
+
+    return {"image": image, "decode": decode, "times": times, "table": table}
 
 
 def theirs(case: Case) -> dict[str, Any]:
@@ -297,13 +334,15 @@ def theirs(case: Case) -> dict[str, Any]:
 
 
 def floor(case: Case, gemm: float, attention: float) -> float:
-    """Seconds of a guided step's multiplications alone."""
-    width, depth, total = case.width, case.depth, 0.0
+    """Seconds of a step's multiplications alone: the mean of the steps that `step_s` counts, all but the first."""
+    width, depth = case.width, case.depth
     visual = (case.side // 16) ** 2 * (case.layers + 2)
+    costs: list[float] = []
     for text in (200, 6):
-        total += 24 * width**2 * (visual + text) * depth / gemm / 1e12
-        total += 4 * (visual + text) ** 2 * width * depth / attention / 1e12
-    return total
+        products = 24 * width**2 * (visual + text) * depth / gemm / 1e12
+        costs.append(products + 4 * (visual + text) ** 2 * width * depth / attention / 1e12)
+    counts = prompts(case)
+    return mean(sum(costs[:count]) for count in counts[1:] or counts)
 
 
 if __name__ == "__main__":

@@ -136,13 +136,18 @@ def test_how_a_released_model_is_run_makes_other_documents(photos: Path, tmp_pat
         loaded.append(settings)
         return FakeDecomposer(settings)
 
-    out, fast = tmp_path / "out", {"preset": "fast", "lora": (tmp_path / "a.safetensors",)}
+    lora = tmp_path / "a.safetensors"
+    lora.write_bytes(b"one")
+    out, fast = tmp_path / "out", {"preset": "fast", "lora": (lora,)}
     assert len(run(photos, out, load=load).done) == 4
     assert len(run(photos, out, load=load, model_settings=fast).done) == 4
     assert loaded == [{}, fast]
     again = run(photos, out, load=load, model_settings=dict(reversed(fast.items())))
     assert len(again.skipped) == 4
-    assert again.skipped[0]["model_settings"] == {"preset": "fast", "lora": [str(tmp_path / "a.safetensors")]}
+    kept = [[str(lora), 3, lora.stat().st_mtime_ns]]
+    assert again.skipped[0]["model_settings"] == {"preset": "fast", "lora": kept}
+    lora.write_bytes(b"another")  # trained anew, under the same name
+    assert len(run(photos, out, load=load, model_settings=fast).done) == 4
     assert len(run(photos, out, load=load).done) == 4
     log = out / "batch.jsonl"
     log.write_text(log.read_text().replace('"model_settings": {}, ', ""))  # a record of before there were settings

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -189,14 +189,10 @@ class Batch:
 
     def _asked(self, picture: BatchPicture) -> dict[str, Any]:
         """What makes a document another one: the source and what was asked for."""
-        try:
-            found = picture.image.stat()
-            size, changed = found.st_size, found.st_mtime_ns
-        except OSError:
-            size, changed = -1, -1
+        size, changed = _stamp(picture.image)
         options = json.loads(json.dumps({**asdict(self.options), **picture.options}))
         facts = {"image": str(picture.image), "target": picture.target, "bytes": size, "changed": changed}
-        settings = json.loads(json.dumps(dict(self.model_settings), default=str))
+        settings = json.loads(json.dumps({name: _facts(value) for name, value in self.model_settings.items()}))
         return {**facts, "model": self.model, "model_settings": settings, "options": options}
 
     def row(self, picture: BatchPicture, **facts: Any) -> dict[str, Any]:
@@ -233,6 +229,24 @@ class _Task:
         fidelity = dict(document.meta.get("fidelity", {}))
         seconds = round(time.perf_counter() - start, 3)
         return {**row, "layers": layers, "warnings": warnings, "fidelity": fidelity, "seconds": seconds}
+
+
+def _facts(value: Any) -> Any:
+    """A value as the record keeps it: files, which may be made anew under their names, by size and time too."""
+    if isinstance(value, (tuple, list)):
+        return [_facts(one) for one in cast(Sequence[Any], value)]
+    if not isinstance(value, Path):
+        return value
+    return [str(value), *_stamp(value)]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of the last change of a file; -1 where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
 
 
 def _catalogue(document: Document, target: Path) -> None:

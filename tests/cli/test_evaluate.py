@@ -200,3 +200,22 @@ def test_the_command_line_knows_it_without_loading_torch():
     code = "import sys; from lamina.cli import main; main(['evaluate', '--help']); assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "DATASET" in done.stdout
+
+
+def test_a_released_model_is_measured_as_it_is_asked_to_run(folder, tmp_path, capsys, monkeypatch):
+    asked = []
+
+    def load(*place, **settings):
+        asked.append((place, settings))
+        raise InputError("no such model")
+
+    monkeypatch.chdir(tmp_path)
+    words = ["evaluate", str(folder), "-o", "report", "--preset", "few-step", "--lora", "a.safetensors"]
+    assert main([*words, "--model", "dir"], load_decomposer=load) == 2
+    assert asked == [(("dir", "auto"), {"preset": "few-step", "lora": (tmp_path / "a.safetensors",)})]
+    capsys.readouterr()
+    for other in (["--pred", "there"], ["--vae", "file"], ["--model", "raw:random"]):
+        assert main([*words, *other], load_decomposer=load) == 2
+        said = capsys.readouterr().err
+        assert said == "lamina: --preset, --lora: for a released model alone; name it with --model\n"
+    assert len(asked) == 1

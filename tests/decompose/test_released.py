@@ -159,6 +159,16 @@ def test_without_a_text_encoder_a_prompt_says_what_is_missing(tmp_path: Path) ->
         bare.look(np.full((40, 60, 4), 255, np.uint8), DecomposeOptions(prompt="x", steps=1, layers=1))
 
 
+@pytest.mark.peer
+def test_without_a_processor_a_prompt_serves_and_a_caption_says_what_is_missing(folder: Path, tmp_path: Path) -> None:
+    bare = Path(shutil.copytree(folder, tmp_path / "bare", ignore=shutil.ignore_patterns("processor", "cache")))
+    looker, rgba = ReleasedLooker(open_released(bare)), np.full((40, 60, 4), 255, np.uint8)
+    looker.side = 96
+    looker.look(rgba, DecomposeOptions(prompt="x", steps=1, layers=1))
+    with pytest.raises(CheckpointError, match=r"bare has no processor, which a prompt or a caption needs"):
+        looker.look(rgba, DecomposeOptions(steps=1, layers=1))
+
+
 def test_layers_as_an_answer_are_seen_through_those_above() -> None:
     layers = np.full((3, 4, 2, 2), -1.0, np.float32)
     layers[0, :3], layers[1, 3], layers[2, 3] = 1.0, 0.0, 1.0
@@ -321,11 +331,19 @@ def test_the_command_line_takes_a_folder_for_a_model(folder: Path, tmp_path: Pat
     environment = {**os.environ, "LAMINA_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
     ran = subprocess.run(
-        [*command, *given, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [*command, *given, "--json", "--memory", "0.65"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["document"] == "photo"
-    assert all(line.startswith("lamina: warning: ") for line in ran.stderr.splitlines())
+    lines = ran.stderr.splitlines()
+    plans = [line for line in lines if line.startswith("lamina: plan for 1 GB: bf16 blocks, all on the device; peak ")]
+    assert len(plans) == 1
+    assert all(line.startswith("lamina: warning: ") for line in lines if line not in plans)
     document = read(tmp_path / "photo")
     assert np.array_equal(flatten(document)[..., :3], np.asarray(picture(60, 45)))
     assert document.meta["model"] == "model"
@@ -468,7 +486,17 @@ def test_no_device_and_no_memory_are_one_line_too(
 
     library = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(library, "snapshot_download", absent)
-    _refused(tmp_path, capsys, ["models/mine"], "'models/mine' is no folder here, not in the local cache, and cannot")
+    _refused(tmp_path, capsys, ["models/mine"], "'models/mine' is no folder here, not whole in the local cache, and ")
+
+
+@pytest.mark.parametrize("name", ["models/my--model", "a/b..c", "a/" + "b" * 120, "a/" + "b" * 300, "a/b."])
+def test_what_can_be_no_name_on_the_hub_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("huggingface_hub")
+    (tmp_path / "a").mkdir()  # in which a name of 300 letters cannot be looked for
+    monkeypatch.chdir(tmp_path)
+    _refused(tmp_path, capsys, [name], "here, and it cannot be a name on the hub; expected one such as Qwen/")
 
 
 def _refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], model: list[str], message: str) -> None:

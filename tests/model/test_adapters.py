@@ -93,6 +93,62 @@ def test_a_config_that_cannot_be_read_is_refused(words: str, tmp_path: Path) -> 
         with_lora(plain(tiny.networks()[0].state_dict()), tmp_path / "lora.safetensors")
 
 
+def test_an_addition_to_a_bias_is_merged_too(tmp_path: Path) -> None:
+    down, up = _additions()[LAYERS[0]]
+    stored = {f"{LAYERS[0]}.lora_A.weight": down, f"{LAYERS[0]}.lora_B.weight": up}
+    stored |= {f"{LAYERS[0]}.lora_B.bias": torch.arange(64.0), f"{LAYERS[0]}.alpha": torch.tensor(2.0)}
+    save_file(stored, tmp_path / "lora.safetensors")
+    state = tiny.networks()[0].state_dict()
+    merged = with_lora(plain(state), tmp_path / "lora.safetensors")
+    expected = state[f"{LAYERS[0]}.bias"] + 0.5 * torch.arange(64.0)
+    torch.testing.assert_close(merged[f"{LAYERS[0]}.bias"].read(), expected)
+    stored[f"{LAYERS[0]}.lora_B.bias"] = torch.zeros(3)
+    save_file(stored, tmp_path / "lora.safetensors")
+    with pytest.raises(CheckpointError, match=r"the addition to .*to_q's bias is \(3,\), the bias \(64,\)"):
+        with_lora(plain(state), tmp_path / "lora.safetensors")
+
+
+def test_an_addition_to_weights_of_eight_bits_is_not_rounded_away(tmp_path: Path) -> None:
+    down, up = (0.05 * part for part in _additions()[LAYERS[0]])
+    save_file({f"{LAYERS[0]}.lora_A.weight": down, f"{LAYERS[0]}.lora_B.weight": up}, tmp_path / "lora.safetensors")
+    state = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in tiny.networks()[0].state_dict().items()}
+    merged = with_lora(plain(state), tmp_path / "lora.safetensors")[f"{LAYERS[0]}.weight"].read()
+    base = state[f"{LAYERS[0]}.weight"].float()
+    assert merged.dtype == torch.bfloat16
+    lost = (merged.float() - base - up @ down).norm() / (up @ down).norm()
+    rounded = ((base + up @ down).to(torch.float8_e4m3fn).float() - base - up @ down).norm() / (up @ down).norm()
+    assert lost < rounded / 8
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        f"{LAYERS[0]}.lora_A.other.weight",
+        f"transformer.{LAYERS[0]}.lora_A.weight",
+        f"{LAYERS[0]}.lora_down.weight",
+    ],
+)
+def test_two_adapters_in_a_file_are_refused(second: str, tmp_path: Path) -> None:
+    down, up = _additions()[LAYERS[0]]
+    stored = {f"{LAYERS[0]}.lora_A.default.weight": down, f"{LAYERS[0]}.lora_B.default.weight": up, second: down + 1}
+    save_file(stored, tmp_path / "lora.safetensors")
+    with pytest.raises(CheckpointError, match=r"more than one addition to transformer_blocks.0.attn.to_q .* one adap"):
+        with_lora(plain(tiny.networks()[0].state_dict()), tmp_path / "lora.safetensors")
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), float("inf")])
+@pytest.mark.parametrize("told", ["tensor", "header"])
+def test_alpha_that_is_no_number_is_refused(told: str, alpha: float, tmp_path: Path) -> None:
+    down, up = _additions()[LAYERS[0]]
+    stored = {f"{LAYERS[0]}.lora_A.weight": down, f"{LAYERS[0]}.lora_B.weight": up}
+    if told == "tensor":
+        stored[f"{LAYERS[0]}.alpha"] = torch.tensor(alpha)
+    words = {"lora_adapter_metadata": json.dumps({"transformer.lora_alpha": alpha})} if told == "header" else None
+    save_file(stored, tmp_path / "lora.safetensors", metadata=words)
+    with pytest.raises(CheckpointError, match=r"alpha (of|for) transformer_blocks.0.attn.to_q"):
+        with_lora(plain(tiny.networks()[0].state_dict()), tmp_path / "lora.safetensors")
+
+
 def test_nothing_is_read_before_it_is_needed(tmp_path: Path) -> None:
     save_file({f"{LAYERS[0]}.lora_A.weight": torch.zeros(2, 64), f"{LAYERS[0]}.lora_B.weight": torch.zeros(64, 2)},
               tmp_path / "lora.safetensors")  # fmt: skip

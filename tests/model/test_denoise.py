@@ -1,8 +1,13 @@
 """The released model's engine: tables, streamed blocks, batches, guidance, and the reference's faults done right."""
 
+import weakref
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_released as tiny
 import torch
@@ -13,6 +18,7 @@ from lamina.errors import InputError
 from lamina.model.blocks import Resident, Streamed
 from lamina.model.denoise import Denoiser, Text, make_table, tabled_network
 from lamina.model.released import draw_noise
+from lamina.model.text import Prompts
 from lamina.model.tokens import patchify
 from lamina.model.weights import plain
 
@@ -83,17 +89,86 @@ def test_streamed_blocks_give_the_same_layers(folder: Path, resident: int) -> No
     assert torch.equal(model(folder, resident).layers(**inputs()), model(folder).layers(**inputs()))
 
 
-def test_blocks_are_brought_one_ahead_and_no_more() -> None:
+def _lives(monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[[], int], list[int]]:
+    """How many weights that were brought, as copies, there are now, and were at every time that one was brought."""
+    made: list[weakref.ref[np.ndarray]] = []
+    counts: list[int] = []
+    to = torch.Tensor.to
+
+    def alive() -> int:
+        return sum(array() is not None for array in made)
+
+    def copied(tensor: torch.Tensor, *given: Any, **words: Any) -> torch.Tensor:
+        if "non_blocking" not in words:
+            return to(tensor, *given, **words)
+        array = tensor.numpy().copy()  # lives as long as a tensor has its memory
+        made.append(weakref.ref(array))
+        counts.append(alive())
+        return torch.from_numpy(array)
+
+    monkeypatch.setattr(torch.Tensor, "to", copied)
+    return alive, counts
+
+
+@pytest.mark.parametrize("resident", [0, 1, 4])
+def test_two_streamed_blocks_are_there_at_a_time_and_no_more(resident: int, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    modules = [nn.Linear(4, 4) for _ in range(5)]
-    streamed = Streamed(modules, CPU, resident=1)
+    modules = [nn.Linear(4, 4, bias=False) for _ in range(5)]
+    streamed = Streamed(modules, CPU, resident=resident)
     expected = [module.weight.detach().clone() for module in modules]
-    for _ in range(2):
+    alive, counts = _lives(monkeypatch)
+    for _ in range(3):
         for number, block in enumerate(streamed):
             assert torch.equal(block.weight, expected[number])
-            assert len(streamed._coming) == (1 if number < 4 else 0)
+            assert len(streamed._coming) == 1
+            next(iter(streamed._coming.values())).result()  # no faster than what comes behind
+    assert max(counts) == 2
+    assert len(counts) == 3 * (5 - resident) + 1
+    next(iter(streamed))  # a step that is taken over ends after the first block
+    for number, block in enumerate(streamed):
+        assert torch.equal(block.weight, expected[number])
+        for coming in streamed._coming.values():
+            coming.result()
+    assert max(counts) == 2
     streamed.rest()
+    streamed._mover.shutdown()
     assert not streamed._coming
+    del coming
+    assert alive() == 0
+
+
+def test_no_block_is_brought_before_the_work_of_the_last_but_one_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA puts work in line and goes on: here its events are written down."""
+    said: list[str] = []
+    given: list[int] = [-1]
+
+    class Event:
+        def __init__(self, blocking: bool = False) -> None:
+            self.name = f"work {given[0]}" if blocking else ""
+
+        def record(self, stream: str) -> None:
+            assert stream == ("now" if self.name else "copies")
+
+        def synchronize(self) -> None:
+            said.append(f"after {self.name}")
+
+    class Now(str):
+        def wait_event(self, event: Event) -> None:
+            assert not event.name
+
+    streamed = Streamed([nn.Linear(2, 2, bias=False) for _ in range(4)], CPU)
+    streamed._cuda = SimpleNamespace(Event=Event, current_stream=lambda _: Now("now"), stream=lambda _: nullcontext())
+    streamed._stream = "copies"
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: None)
+    bring = streamed._bring
+    monkeypatch.setattr(streamed, "_bring", lambda n, over: (bring(n, over), said.append(f"brought {n}"))[0])
+    for _ in range(2):
+        for number, _block in enumerate(streamed):
+            given[0] = number
+    streamed._mover.shutdown()
+    first = ["brought 0", "brought 1", "after work 0", "brought 2", "after work 1", "brought 3"]
+    again = ["after work 2", "brought 0", "after work 3", "brought 1", "after work 0", "brought 2"]
+    assert said == [*first, *again, "after work 1", "brought 3", "after work 2", "brought 0"]
 
 
 def test_both_prompts_pass_a_block_while_it_is_there(folder: Path) -> None:
@@ -149,6 +224,16 @@ def test_guidance_without_an_empty_prompt_is_refused_not_dropped(folder: Path) -
     free = model(folder).layers(**given | {"bare": None, "guidance": 1.0})
     assert torch.equal(free, model(folder).layers(**given | {"guidance": 1.0}))
     assert not torch.allclose(free, model(folder).layers(**given), atol=1e-3)
+
+
+def test_given_embeddings_are_what_counts_and_no_caption_is_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference captions a picture whose prompt is empty and throws the words away (A4.3)."""
+    expected, given = model(folder).layers(**inputs()), inputs()
+    for name in ("caption", "_load"):
+        monkeypatch.setattr(Prompts, name, lambda *_, **__: pytest.fail("nobody needs an encoder"))
+    assert torch.equal(model(folder).layers(**given), expected)
+    other = Text(given["texts"].embedding.flip(1))
+    assert not torch.allclose(model(folder).layers(**given | {"texts": other}), expected, atol=1e-3)
 
 
 def test_layers_come_from_words_alone(folder: Path) -> None:

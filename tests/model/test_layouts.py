@@ -238,6 +238,7 @@ def test_a_model_is_found_by_its_name_or_says_how_to_get_it(folder: Path, monkey
 
     monkeypatch.setattr(library, "snapshot_download", offline)
     with pytest.raises(
-        CheckpointError, match=r"is no folder here, not in the local cache, .*\(cannot reach the hub\).*give its path$"
+        CheckpointError,
+        match=r"is no folder here, not whole in the local cache, .*\(cannot reach the hub\).*give its path$",
     ):
         hub.find_released("Qwen/Qwen-Image-Layered")

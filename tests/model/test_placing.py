@@ -130,6 +130,32 @@ def test_the_device_decides_unless_it_is_told(folder: Path, monkeypatch: pytest.
     assert products(engine(folder, plan(), fused=False).denoiser.blocks) == [THREE] * 3
 
 
+def test_blocks_are_compiled_where_the_device_and_its_tools_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = torch.device("cuda")
+    monkeypatch.setattr(placing, "find_spec", lambda name: name)
+    monkeypatch.setattr(placing.shutil, "which", lambda name: name == "gcc")
+    assert placing.compiles(cuda)
+    assert not placing.compiles(CPU)
+    monkeypatch.setattr(placing.shutil, "which", lambda name: None)
+    assert not placing.compiles(cuda)
+    monkeypatch.setattr(placing.shutil, "which", lambda name: name)
+    monkeypatch.setattr(placing, "find_spec", lambda name: None)
+    assert not placing.compiles(cuda)
+
+
+def test_streamed_blocks_are_not_compiled_and_others_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **words: seen.append(words))
+    for resident, compiled, count in ((3, True, 3), (1, True, 0), (3, None, 0), (3, False, 0)):
+        seen.clear()
+        modules = [copy.deepcopy(block) for block in tiny.networks()[0].transformer_blocks]
+        placed(modules, plan(resident), CPU, compiled=compiled)
+        assert seen == [{"dynamic": True}] * count
+    monkeypatch.setattr(placing, "compiles", lambda device: True)
+    placed([copy.deepcopy(tiny.networks()[0].transformer_blocks[0])], plan(3), CPU)
+    assert seen == [{"dynamic": True}]
+
+
 def test_only_what_was_placed_is_joined_so_names_on_disk_and_parity_stay(folder: Path) -> None:
     network = unfuse(tabled_network(tiny.CONFIG.mmdit, plain(tiny.networks()[0].state_dict()), torch.float32))
     assert all(set(dict(block.attn.named_children())) >= THREE for block in network.transformer_blocks)

@@ -49,8 +49,18 @@ def test_fast_computes_in_fp8_where_the_device_does() -> None:
 
 
 def test_the_published_blocks_take_27_gigabytes() -> None:
-    found = plan(8)
-    assert 60 * found.host / found.streamed == pytest.approx(27.19e9, rel=1e-3)
+    more, fewer = plan(12), plan(8)
+    block = (more.peak - fewer.peak) / (more.resident - fewer.resident)
+    assert 60 * block == pytest.approx(27.19e9, rel=1e-3)
+
+
+def test_host_memory_is_told_in_the_pieces_that_are_pinned() -> None:
+    """A block of 453 MB lies in a piece of 2^29 bytes, one of 4 bits (127 MB) in one of 2^27."""
+    exact, rounded = plan(8), plan(8, preset="fast")
+    assert exact.host == exact.streamed * 2**29
+    assert rounded.precision == "int4"
+    assert rounded.host == rounded.streamed * 2**27
+    assert f"{exact.host / 1e9:.1f} GB of host memory" in str(exact)
 
 
 def test_a_plan_says_what_to_expect() -> None:

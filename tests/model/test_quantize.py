@@ -63,8 +63,12 @@ def test_all_that_streamed_blocks_are_made_of_is_pinned_and_held_once(
     assert not pinned  # other devices than CUDA leave blocks where they are
     state = _host_state(block, pin=True)
     held = {part.data_ptr() for part in _parts(state)}
-    assert len(held) == len(_parts(before)) == len(pinned)
-    assert held == {part.data_ptr() for part in pinned} == {part.data_ptr() for part in _parts(block.state_dict())}
+    assert len(held) == len(_parts(before))
+    assert held == {part.data_ptr() for part in _parts(block.state_dict())}
+    assert len(pinned) == 1  # every piece takes a power of two
+    start, size = pinned[0].data_ptr(), len(pinned[0])
+    assert all(start <= part.data_ptr() <= start + size - part.nbytes for part in _parts(state))
+    assert size <= sum(part.nbytes for part in _parts(before)) + 256 * len(held)
     for name, tensor in state.items():
         assert type(tensor) is type(before[name].detach())
         for ours, theirs in zip(plain_parts(tensor), plain_parts(before[name]), strict=True):

@@ -257,9 +257,21 @@ def test_embeddings_are_theirs_and_kept_on_disk(folder: Path, theirs: Any, tmp_p
     assert torch.equal(again(words).embedding, found.embedding)
 
 
-def test_a_caption_is_made_from_the_picture_in_the_language_asked_for(folder: Path) -> None:
+def test_a_caption_is_made_from_the_picture_in_the_language_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompts = Prompts(folder, device=CPU, dtype=torch.float32)
     image = picture(120, 90)
     caption = prompts.caption(image, longest=8)
     assert caption == prompts.caption(image, longest=8)
-    assert len({caption, prompts.caption(image.rotate(90), longest=8), prompts.caption(image, "zh", longest=8)}) > 1
+    encoder, tokenizer = prompts._load()
+    generate, asked = encoder.generate, []
+    monkeypatch.setattr(encoder, "generate", lambda **given: asked.append(given) or generate(**given))
+    chinese = prompts.caption(image, "zh", longest=8)
+    prompts.caption(image, longest=8)
+    prompts.caption(image.rotate(90), longest=8)
+    words = [tokenizer.decode(given["input_ids"][0]) for given in asked]
+    assert ["请观察这张图片" in one for one in words] == [True, False, False]
+    assert ["Look at the picture" in one for one in words] == [False, True, True]
+    assert chinese != caption
+    assert not torch.equal(asked[1]["pixel_values"], asked[2]["pixel_values"])

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamina.cli.fields import Commands
+from lamina.cli.fields import Commands, add_settings, flag, take_settings
 from lamina.cli.terminal import importing, progress, say
 from lamina.errors import InputError
 
@@ -41,6 +41,7 @@ def add(commands: Commands) -> None:
     )
     made.add_argument("--limit", type=int, metavar="N", help="Only the first N documents or pictures, by name.")
     made.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="Where to compute.")
+    add_settings(made)
     made.add_argument(
         "--side",
         type=int,
@@ -76,6 +77,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise InputError(f"--limit is {args.limit}, expected at least 1")
     if not args.vae and (args.lpips or args.fid):
         raise InputError("--lpips and --fid measure a VAE; name it with --vae")
+    settings, model = take_settings(args), (args.model or "small").removeprefix("raw:")
+    if settings and (args.vae or args.pred or model == "random"):
+        raise InputError(f"{', '.join(map(flag, settings))}: for a released model alone; name it with --model")
     if args.side < 32:
         raise InputError(f"--side is {args.side}, expected at least 32")
     return _measure_vae(args) if args.vae else _measure_layers(args)
@@ -90,6 +94,7 @@ def _measure_layers(args: argparse.Namespace) -> int:
         report.check_place(args.output)
         cases = dataset.find(args.dataset)[: args.limit]
     pictures: dict[str, str] = {}
+    settings = take_settings(args)
 
     def keep(row: "Row", shown: "Shown") -> None:
         pictures[row.name] = shown_pictures(shown)
@@ -102,7 +107,7 @@ def _measure_layers(args: argparse.Namespace) -> int:
         else:
 
             def load(name: str) -> Any:
-                return args.load_decomposer(name, args.device)
+                return args.load_decomposer(name, args.device, **settings)
 
             predictor = predict.from_model(args.model or "small", load, device=args.device)
 
@@ -113,6 +118,7 @@ def _measure_layers(args: argparse.Namespace) -> int:
         measured = run.run(cases, predictor, auto=args.layers == "auto", timed=timed, on_step=on_step, on_row=keep)
         about = {"version": __version__, "dataset": args.dataset, "layers": args.layers, "limit": args.limit}
         about |= {"predictions": args.pred} if args.pred else {"model": args.model or "small"}
+        about |= {name: [*map(str, value)] if name == "lora" else value for name, value in settings.items()}
         page = report.to_html(measured, about, pictures)
         written = report.write(args.output, report.to_json(measured, about), page)
     return _tell(report.table(measured), written)

@@ -8,7 +8,17 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 
 from lamina.options import field_help
 
-__all__ = ["Commands", "Parser", "Run", "add_fields", "add_model", "flag", "take_fields", "take_settings"]
+__all__ = [
+    "Commands",
+    "Parser",
+    "Run",
+    "add_fields",
+    "add_model",
+    "add_settings",
+    "flag",
+    "take_fields",
+    "take_settings",
+]
 
 Run = Callable[[argparse.Namespace], int]
 """What a command does with its arguments; returns the exit code."""
@@ -44,13 +54,18 @@ class Commands:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add which checkpoint, where it computes, and how a released model is run; see `take_settings`."""
-    from lamina.decompose.released_settings import Settings
-
+    """Add which checkpoint, where it computes, and how a released model is run."""
     parser.add_argument(
         "--model", default="small", metavar="NAME|DIR", help="Checkpoint: a name that 'lamina models' lists, or a path."
     )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"], help="Where to compute.")
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add how a released model is run; see `take_settings`."""
+    from lamina.decompose.released_settings import Settings
+
     add_fields(parser, Settings, without=("device", "lora", "on_plan"))
     parser.add_argument(
         "--lora", action="append", type=Path, default=[], metavar="FILE",

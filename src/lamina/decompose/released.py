@@ -8,6 +8,7 @@ transformer takes its place, samples, and turns straight RGBA layers into what `
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import logging
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -76,9 +77,9 @@ def is_released(name: str | Path) -> bool:
     path = Path(name)
     if str(name) == "small":
         return False
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike a Path, it takes a name that is too long for one that there is not
         return True
-    if path.is_file():
+    if os.path.isfile(path):
         return path.suffix.lower() in WEIGHT_FILES and not _ours(path)
     return hub.is_repository(str(name))
 
@@ -134,7 +135,7 @@ class ReleasedLooker:
         DeviceError, MissingExtraError.
         """
         path = Path(name)
-        if not path.exists():
+        if not os.path.exists(path):
             folder = hub.find_released(str(name))
             return cls(replace(open_released(folder), name=str(name)), settings, cache=cache_folder())
         parts = None
@@ -267,7 +268,7 @@ class ReleasedLooker:
         for part in (*around, network.proj_out):
             part.to(self.device)
         # With several processes every step hands blocks a new way to gather, which would be compiled anew.
-        compiled = PACES[self.settings.preset].compiled and not self._spread
+        compiled = False if self._spread else None
         modules = list(network.transformer_blocks)
         blocks = placed(modules, plan, self.device, fused=self._fused, compiled=compiled)
         vae = load_vae(self.released, device=self.device, dtype=self.dtype)

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import safe_open
 from torch import Tensor
 
@@ -29,7 +30,8 @@ __all__ = ["with_lora"]
 _NAMES = re.compile(
     r"(?:base_model\.model\.|model\.diffusion_model\.|diffusion_model\.|transformer\.|pipe\.dit\.|dit\.|lora_unet_)*"
     r"(?P<layer>.+?)\."
-    r"(?P<part>lora_A|lora_B|lora_down|lora_up|lora\.down|lora\.up|alpha)(?:\.[\w-]+)?(?:\.weight)?"
+    r"(?P<part>lora_A|lora_B|lora_down|lora_up|lora\.down|lora\.up|alpha)"
+    r"(?:\.(?!bias$)[\w-]+)?(?:\.weight|(?P<bias>\.bias))?"
 )
 _DOWN, _UP = ("lora_A", "lora_down", "lora.down"), ("lora_B", "lora_up", "lora.up")
 _HEADER = "lora_adapter_metadata"
@@ -46,16 +48,17 @@ class _Pair(NamedTuple):
 
     down: Lazy
     up: Lazy
-    alpha: Lazy | None
-    scale: float = 1.0
-    """How much it counts, where there is no alpha."""
+    scale: float
+    """How much it counts: alpha over the rank."""
+    bias: Lazy | None
+    """An addition to the layer's bias (PEFT's `lora_bias`)."""
 
 
 def with_lora(weights: Weights, path: Path, strength: float = 1.0) -> dict[str, Lazy]:
-    """The weights with a LoRA file's additions.
+    """The weights with a LoRA file's additions; what they are added to in a type of 8 bits becomes bfloat16.
 
-    Raises CheckpointError naming layers that the network does not have, halves that are alone, and shapes that do not
-    fit.
+    Raises CheckpointError naming layers that the network does not have, halves that are alone, shapes that do not fit,
+    and files with more than one adapter.
     """
     pairs = _pairs(path, weights)
     merged = dict(weights)
@@ -67,9 +70,13 @@ def with_lora(weights: Weights, path: Path, strength: float = 1.0) -> dict[str, 
             raise CheckpointError(
                 f"{path}: the addition to {layer} is {pair.up.shape} by {pair.down.shape}, the layer {base.shape}"
             )
-        if pair.alpha is not None and math.prod(pair.alpha.shape) != 1:
-            raise CheckpointError(f"{path}: alpha of {layer} has the shape {pair.alpha.shape}, expected one number")
         merged[name] = Lazy(base.shape, partial(_added, base, pair, strength))
+        if pair.bias is not None:
+            own = weights.get(f"{layer}.bias")
+            if own is None or own.shape != pair.bias.shape:
+                known = "none" if own is None else own.shape
+                raise CheckpointError(f"{path}: the addition to {layer}'s bias is {pair.bias.shape}, the bias {known}")
+            merged[f"{layer}.bias"] = Lazy(own.shape, partial(_moved, own, pair.bias, strength * pair.scale))
     return merged
 
 
@@ -86,7 +93,18 @@ def _pairs(path: Path, weights: Weights) -> dict[str, _Pair]:
             strangers.append(name)
             continue
         part = "down" if found["part"] in _DOWN else "up" if found["part"] in _UP else "alpha"
-        parts.setdefault(layer, {})[part] = lazy
+        if found["bias"]:
+            if part != "up":
+                strangers.append(name)
+                continue
+            part = "bias"
+        own = parts.setdefault(layer, {})
+        if part in own:
+            raise CheckpointError(
+                f"{path} has more than one addition to {layer} ({name} and another); expected one adapter a file: "
+                "save each in a file of its own and name them all with --lora"
+            )
+        own[part] = lazy
     if strangers:
         raise CheckpointError(
             f"{path} has {len(strangers)} names that are no LoRA of this network: {_listed(strangers)}; "
@@ -97,10 +115,22 @@ def _pairs(path: Path, weights: Weights) -> dict[str, _Pair]:
     if not parts:
         raise CheckpointError(f"{path} holds no LoRA")
     words = _config(path)
-    return {
-        layer: _Pair(own["down"], own["up"], own.get("alpha"), _scale(words, layer, own["down"].shape[0], path))
-        for layer, own in parts.items()
-    }
+    pairs: dict[str, _Pair] = {}
+    for layer, own in parts.items():
+        rank = own["down"].shape[0]
+        scale = _told(own["alpha"], layer, path) / rank if "alpha" in own else _scale(words, layer, rank, path)
+        pairs[layer] = _Pair(own["down"], own["up"], scale, own.get("bias"))
+    return pairs
+
+
+def _told(alpha: Lazy, layer: str, path: Path) -> float:
+    """Alpha as a tensor says it."""
+    if math.prod(alpha.shape) != 1:
+        raise CheckpointError(f"{path}: alpha of {layer} has the shape {alpha.shape}, expected one number")
+    value = float(alpha.read())
+    if not math.isfinite(value):
+        raise CheckpointError(f"{path}: alpha of {layer} is {value}, expected a finite number")
+    return value
 
 
 def _config(path: Path) -> Mapping[str, Any]:
@@ -128,15 +158,27 @@ def _scale(words: Mapping[str, Any], layer: str, rank: int, path: Path) -> float
         alpha = own[0] if own else words.get("lora_alpha")
         if alpha is None:
             return 1.0
-        return float(alpha) / (math.sqrt(rank) if words.get("use_rslora") else rank)
+        scale = float(alpha) / (math.sqrt(rank) if words.get("use_rslora") else rank)
+        if not math.isfinite(scale):
+            raise ValueError(f"it is {alpha}")
+        return scale
     except (TypeError, ValueError, AttributeError, ZeroDivisionError, re.error) as error:
         raise CheckpointError(f"{path}: its config says no alpha for {layer} ({error})") from error
 
 
 def _added(base: Lazy, pair: _Pair, strength: float) -> Tensor:
-    weight, down, up = base.read(), pair.down.read().float(), pair.up.read().float()
-    scale = strength * (pair.scale if pair.alpha is None else float(pair.alpha.read()) / len(down))
-    return (weight.float() + scale * (up @ down)).to(weight.dtype)
+    addition = strength * pair.scale * (pair.up.read().float() @ pair.down.read().float())
+    return _sum(base.read(), addition)
+
+
+def _moved(base: Lazy, bias: Lazy, scale: float) -> Tensor:
+    return _sum(base.read(), scale * bias.read().float())
+
+
+def _sum(weight: Tensor, addition: Tensor) -> Tensor:
+    """In the weight's type; 8 bits would round as much away as is added, so that bfloat16 takes their place."""
+    dtype = torch.bfloat16 if weight.dtype.itemsize == 1 else weight.dtype
+    return (weight.float() + addition).to(dtype)
 
 
 def _listed(names: Iterable[str]) -> str:

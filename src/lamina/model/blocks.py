@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
+from itertools import accumulate
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 from lamina.errors import DeviceError
 
 __all__ = ["Blocks", "Resident", "Streamed", "plain_parts"]
+
+_ALIGNED = 256
+"""Bytes at whose multiples tensors begin in a piece of pinned memory."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -53,10 +57,11 @@ class Resident:
 class Streamed:
     """The first `resident` blocks on the device, the others in host memory; one of these is always on its way.
 
-    Two of the streamed blocks are on the device at a time. The order is always the same, so after the last block the
-    first streamed one is on its way already. For CUDA the streamed blocks are moved to pinned host memory, rounded ones
-    too, from where it fetches them while it computes; for other devices they stay where they are, in mapped files for
-    example.
+    Two of the streamed blocks are on the device at a time: a block is empty once the next one is asked for, and none is
+    brought before the work of the last but one is done, however far ahead it was put in line. The order is always the
+    same, so behind the last block the first streamed one is on its way already. For CUDA the streamed blocks are moved
+    to pinned host memory, rounded ones too, from where it fetches them while it computes; for other devices they stay
+    where they are, in mapped files for example.
     """
 
     def __init__(self, blocks: Sequence[nn.Module], device: torch.device, *, resident: int = 0) -> None:
@@ -69,18 +74,25 @@ class Streamed:
         self._stream = self._cuda.Stream(device) if self._cuda else None
         self._mover = ThreadPoolExecutor(1, thread_name_prefix="blocks")
         self._coming: dict[int, Future[tuple[nn.Module, Any]]] = {}
+        self._over: Any = None
+        """Comes to pass when the work with the last block that was given back is done."""
 
     def __len__(self) -> int:
         return len(self._fixed) + len(self._hosts)
 
     def __iter__(self) -> Iterator[nn.Module]:
         count = len(self._hosts)
-        self._send(0)
+        if count:
+            self._send(0)
         yield from self._fixed
         for number in range(count):
-            self._send(number + 1)
-            yield self._arrived(number)
-        self._send(0)
+            coming = self._coming.pop(number)
+            self._send((number + 1) % count)
+            block = self._arrived(coming)
+            try:
+                yield block
+            finally:
+                self._give_back(number, block)
 
     def rest(self) -> None:
         """Give up what is on its way."""
@@ -89,10 +101,12 @@ class Streamed:
         self._coming.clear()
 
     def _send(self, number: int) -> None:
-        if number < len(self._hosts) and number not in self._coming:
-            self._coming[number] = self._mover.submit(self._bring, number)
+        if number not in self._coming:
+            self._coming[number] = self._mover.submit(self._bring, number, self._over)
 
-    def _bring(self, number: int) -> tuple[nn.Module, Any]:
+    def _bring(self, number: int, over: Any) -> tuple[nn.Module, Any]:
+        if over is not None:
+            over.synchronize()  # else a block for every one in line would be held
         with self._cuda.stream(self._stream) if self._cuda else nullcontext():
             there = {name: tensor.to(self.device, non_blocking=True) for name, tensor in self._hosts[number].items()}
             event = self._cuda.Event() if self._cuda else None
@@ -103,8 +117,8 @@ class Streamed:
         block.requires_grad_(False)
         return block, event
 
-    def _arrived(self, number: int) -> nn.Module:
-        block, event = self._coming.pop(number).result()
+    def _arrived(self, coming: Future[tuple[nn.Module, Any]]) -> nn.Module:
+        block, event = coming.result()
         if event is not None:
             now = self._cuda.current_stream(self.device)
             now.wait_event(event)
@@ -112,6 +126,13 @@ class Streamed:
                 for part in plain_parts(tensor):
                     part.record_stream(now)  # its memory is not reused before the work in line here is done
         return block
+
+    def _give_back(self, number: int, block: nn.Module) -> None:
+        """Empty the block, whoever still holds it; its memory is free when `_over` has come to pass, not before."""
+        block.load_state_dict(self._shells[number].state_dict(), assign=True)
+        if self._cuda:
+            self._over = self._cuda.Event(blocking=True)
+            self._over.record(self._cuda.current_stream(self.device))
 
 
 def plain_parts(tensor: Any) -> list[Tensor]:
@@ -135,23 +156,44 @@ def _host_state(block: nn.Module, *, pin: bool) -> dict[str, Tensor]:
     """The block's numbers in host memory; pinned ones become the block's own, so that they are not held twice."""
     state = {name: tensor.detach() for name, tensor in block.state_dict().items()}
     if pin:
-        state = {name: _pinned(tensor) for name, tensor in state.items()}
+        state = _pinned(state)
         block.load_state_dict(state, assign=True)
         block.requires_grad_(False)
     return state
 
 
-def _pinned(tensor: Any) -> Tensor:
-    """The tensor in pinned host memory; of a quantized one, which cannot be pinned whole, all that it is made of."""
+def _pinned(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors in one piece of pinned host memory, as PyTorch makes every piece as large as a power of two; of
+    quantized ones, which cannot be pinned whole, all that they are made of."""
+    parts = [part for tensor in state.values() for part in plain_parts(tensor)]
+    ends = list(accumulate(-(-_extent(part) * part.itemsize // _ALIGNED) * _ALIGNED for part in parts))
+    try:
+        flat = torch.empty(ends[-1] if ends else 0, dtype=torch.uint8).pin_memory()
+    except RuntimeError as error:
+        reason = (str(error).strip().splitlines() or ["no words"])[0]
+        raise DeviceError(
+            f"host memory for the streamed blocks cannot be had ({reason}); close other programs, give more device "
+            "memory with --memory, or use --preset balanced, whose blocks are smaller"
+        ) from error
+    copies: list[Tensor] = []
+    for part, start in zip(parts, [0, *ends], strict=False):
+        own = flat[start : start + _extent(part) * part.itemsize].view(part.dtype)
+        copies.append(own.as_strided(part.shape, part.stride(), own.storage_offset()).copy_(part))
+    taken = iter(copies)
+    return {name: _made_of(tensor, taken) for name, tensor in state.items()}
+
+
+def _extent(part: Tensor) -> int:
+    """Numbers from the first to the last of a tensor, as they lie in memory."""
+    if not part.numel():
+        return 0
+    return 1 + sum((size - 1) * step for size, step in zip(part.shape, part.stride(), strict=True))
+
+
+def _made_of(tensor: Any, parts: Iterator[Tensor]) -> Tensor:
+    """A tensor like this one, made of the next of these parts."""
     if not hasattr(tensor, "__tensor_flatten__"):
-        try:
-            return tensor.pin_memory()
-        except RuntimeError as error:
-            reason = (str(error).strip().splitlines() or ["no words"])[0]
-            raise DeviceError(
-                f"host memory for the streamed blocks cannot be had ({reason}); close other programs, give more device "
-                "memory with --memory, or use --preset balanced, whose blocks are smaller"
-            ) from error
+        return next(parts)
     names, words = tensor.__tensor_flatten__()
-    parts = {name: _pinned(getattr(tensor, name)) for name in names}
-    return type(tensor).__tensor_unflatten__(parts, words, tensor.shape, tensor.stride())
+    own = {name: _made_of(getattr(tensor, name), parts) for name in names}
+    return type(tensor).__tensor_unflatten__(own, words, tensor.shape, tensor.stride())

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lamina.model import checkpoint
+from lamina.model.attention import preferred
 from lamina.model.blocks import Blocks
 from lamina.model.config import MMDiTConfig
 from lamina.model.mmdit import MMDiT, Places, Shifts
@@ -154,8 +155,9 @@ class Denoiser:
     ) -> list[Float[Tensor, "b n s c"]]:
         """What the network says of the noisy slots at the timestep of a row, for every branch.
 
-        With `memos`, one a branch, the blocks after the first may be left out.
+        With `memos`, one a branch, the blocks after the first may be left out, where there are any.
         """
+        memos = memos if len(self.blocks) > 1 else None
         network, count, now = self.network, slots.shape[1], table.row(row, slots.device)
         start = embedded(network, slots, stage)
         own = count * slots.shape[2]
@@ -163,10 +165,11 @@ class Denoiser:
         firsts: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             said = now.shifts(number)
-            streams = [
-                block(visual, context, p.visual_rope, p.context_rope, said, p.text_mask, p.visual_mask, own)
-                for (visual, context), p in zip(streams, (branch.places for branch in stage.branches), strict=True)
-            ]
+            with preferred(slots.device):
+                streams = [
+                    block(visual, context, p.visual_rope, p.context_rope, said, p.text_mask, p.visual_mask, own)
+                    for (visual, context), p in zip(streams, (branch.places for branch in stage.branches), strict=True)
+                ]
             if number == 0 and memos is not None:
                 firsts = [visual for visual, _ in streams]
                 if all(memo.may_skip(start, first) for memo, first in zip(memos, firsts, strict=True)):

@@ -29,8 +29,6 @@ class Pace:
     """Timesteps between which guidance is computed; outside, the prompt alone is followed."""
     reuse: float = 0.0
     """Relative change of the first block's work up to which the further blocks' is taken over; 0 never."""
-    compiled: bool = False
-    """Whether blocks are compiled where there is CUDA: one region, compiled once."""
 
     def guides_at(self, t: float) -> bool:
         """Whether guidance is computed at this timestep."""
@@ -39,9 +37,9 @@ class Pace:
 
 PACES: dict[Preset, Pace] = {
     "exact": Pace(),
-    "balanced": Pace(reuse=0.06, compiled=True),
-    "fast": Pace(steps=20, guided=(0.2, 0.95), reuse=0.12, compiled=True),
-    "few-step": Pace(steps=8, guidance=1.0, compiled=True),
+    "balanced": Pace(reuse=0.06),
+    "fast": Pace(steps=20, guided=(0.2, 0.95), reuse=0.12),
+    "few-step": Pace(steps=8, guidance=1.0),
 }
 
 

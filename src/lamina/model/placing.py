@@ -4,7 +4,10 @@ Everything here is for running: the names of the weights may change, so nothing 
 Knows modules, plans and devices, no network.
 """
 
+import os
+import shutil
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import torch
 from torch import nn
@@ -14,7 +17,7 @@ from lamina.model.mmdit import DualStreamBlock
 from lamina.model.plans import Plan
 from lamina.model.quantize import quantized
 
-__all__ = ["fuses", "placed"]
+__all__ = ["compiles", "fuses", "placed"]
 
 
 def fuses(device: torch.device) -> bool:
@@ -23,21 +26,30 @@ def fuses(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
+def compiles(device: torch.device) -> bool:
+    """Whether blocks are better compiled: on CUDA, where Triton is and a C compiler that it can start its kernels by.
+    Norms, shifts and gates are then made in few passes over memory; products stay the library's."""
+    if device.type != "cuda" or find_spec("triton") is None:
+        return False
+    return any(shutil.which(name) for name in (os.environ.get("CC") or "cc", "gcc", "clang"))
+
+
 def placed(
     modules: Sequence[nn.Module],
     plan: Plan,
     device: torch.device,
     *,
     fused: bool | None = None,
-    compiled: bool = False,
+    compiled: bool | None = None,
 ) -> Blocks:
     """The blocks where the plan wants them; what is done to them happens one block at a time, on the device.
 
-    `fused` None lets the device decide. First fused, then rounded: both give the same numbers in either order, but
-    rounded weights cannot be joined. `compiled` where there is CUDA and nothing is streamed. Raises DeviceError,
-    MissingExtraError (see `quantized`).
+    `fused` and `compiled` None let the device decide. First fused, then rounded: both give the same numbers in either
+    order, but rounded weights cannot be joined. Blocks are compiled where nothing is streamed: one region for all of
+    them, for prompts and pictures of any size. Raises DeviceError, MissingExtraError (see `quantized`).
     """
     joins = fuses(device) if fused is None else fused
+    compiling = (compiles(device) if compiled is None else compiled) and not plan.streamed
     for number, module in enumerate(modules):
         stays = number < plan.resident
         if joins and isinstance(module, DualStreamBlock):
@@ -48,8 +60,8 @@ def placed(
             quantized(module, plan.precision, device)
             if not stays:
                 module.to("cpu")
-        if compiled and device.type == "cuda" and not plan.streamed:
-            module.compile()  # pyright: ignore[reportUnknownMemberType]
+        if compiling:
+            module.compile(dynamic=True)  # pyright: ignore[reportUnknownMemberType]
     if plan.streamed:
         return Streamed(modules, device, resident=plan.resident)
     return Resident(modules, device)

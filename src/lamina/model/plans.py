@@ -4,6 +4,7 @@ Knows sizes, no devices. The sizes of the published model: 60 blocks of 226.6 mi
 which are never on the device, and 40 million beside them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,7 +33,7 @@ _RESERVE = 0.6e9
 """Bytes left for the device's own library, fragments and the screen."""
 
 _AHEAD = 2
-"""Streamed blocks on the device at a time."""
+"""Streamed blocks on the device at a time: the one at work and the one on its way (see `Streamed`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +52,7 @@ class Plan:
     peak: float
     """Bytes of device memory expected at most."""
     host: float
-    """Bytes of host memory that streamed blocks take."""
+    """Bytes of host memory that streamed blocks take: pinned, of which a block's piece is a power of two."""
     tokens: int
     layers: int
     """What it was made for."""
@@ -171,7 +172,7 @@ def _fitted(free: float, sizes: _Sizes, precision: Precision, frames: int) -> Pl
     on_device = resident + (0 if resident == sizes.blocks else _AHEAD)
     return Plan(
         budget=free, precision=precision, resident=resident, blocks=sizes.blocks, frames=frames,
-        peak=around + on_device * block, host=(sizes.blocks - resident) * block,
+        peak=around + on_device * block, host=(sizes.blocks - resident) * 2.0 ** math.ceil(math.log2(block)),
         tokens=sizes.tokens, layers=sizes.layers,
     )  # fmt: skip
 

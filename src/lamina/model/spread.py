@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lamina.errors import DeviceError, InputError, LaminaError
+from lamina.model.attention import preferred
 from lamina.model.blocks import Blocks
 from lamina.model.denoise import Denoiser, Stage, Table, embedded
 from lamina.model.mmdit import MMDiT
@@ -112,19 +113,12 @@ class SpreadDenoiser(Denoiser):
         asked = own if self._size == 1 else None  # a part's members wait for one another, whatever is left out
         for number, block in enumerate(self.blocks):
             block.attn.gather = lambda x: self._gathered(x, 2, length)  # pyright: ignore
-            streams = [
-                block(
-                    visual,
-                    context,
-                    p.visual_rope,
-                    p.context_rope,
-                    now.shifts(number),
-                    p.text_mask,
-                    p.visual_mask,
-                    asked,
-                )
-                for (visual, context), p in zip(streams, places, strict=True)
-            ]
+            said = now.shifts(number)
+            with preferred(slots.device):
+                streams = [
+                    block(visual, context, p.visual_rope, p.context_rope, said, p.text_mask, p.visual_mask, asked)
+                    for (visual, context), p in zip(streams, places, strict=True)
+                ]
         found = [
             self._gathered(network.proj_out(network.norm_out(visual, now.time[None])), 1, length)[:, :own]
             for visual, _ in streams
