@@ -77,6 +77,18 @@ def test_a_layer_ends_under_another_where_the_network_says_so() -> None:
     assert cut[..., 3][hidden].mean() < 60
 
 
+def test_a_layer_reaches_below_what_covers_its_rim_where_the_network_is_sure() -> None:
+    colours, alphas = scene()
+    alphas[2] = np.zeros_like(alphas[2])
+    alphas[2][40:140, 150:215] = 1  # over the right part of the disc and of the ground beside it
+    coarse = coarse_of(colours, alphas)
+    whole = on_canvas(lift(flat(colours, alphas), coarse)[1])[..., 3] / 255
+    assert np.minimum(whole, alphas[1]).sum() / np.maximum(whole, alphas[1]).sum() > 0.95
+    coarse.alpha[1] *= 0.6
+    cut = on_canvas(lift(flat(colours, alphas), coarse)[1])[..., 3] / 255
+    assert cut[(alphas[1] > 0) & (alphas[2] > 0)].mean() < 0.15
+
+
 def test_what_colour_tells_from_the_ground_is_a_layer_where_the_network_saw_none() -> None:
     colours, alphas = scene()
     colours[0][:] = (90, 160, 90)

@@ -40,6 +40,9 @@ _ENCLOSED = 0.6
 _GOES_ON = 0.5
 """Mean alpha of the network from which a layer is said to go on below such a part."""
 
+_REACHES = 0.75
+"""Alpha of the network from which a layer is said to reach below any part that covers it, from what is seen of it on."""
+
 _STAGES = 4
 
 
@@ -188,7 +191,8 @@ def _hidden_alpha(
     number: int, label: UInt8[np.ndarray, "h w"], alpha: Float[np.ndarray, "H W"]
 ) -> Float[np.ndarray, "h w"]:
     """Alpha of a layer where upper ones cover it: whole below what lies mostly inside its outline, if the network too
-    says that it goes on there; else none. `alpha` is what the network says, at its own size."""
+    says that it goes on there, and as far as the network is sure that it reaches; else none. `alpha` is what the network
+    says, at its own size."""
     if number == 0:
         return np.ones(label.shape, np.float32)
     seen = label == number
@@ -205,7 +209,16 @@ def _hidden_alpha(
     goes_on = np.bincount(parts.ravel(), guess.ravel(), count) > _GOES_ON * area
     inside = (own > _ENCLOSED * border) & goes_on
     inside[0] = False
-    return inside[parts].astype(np.float32)
+    return (inside[parts] | _reached(seen, (guess > _REACHES) & (covered > 0))).astype(np.float32)
+
+
+def _reached(seen: Bool[np.ndarray, "h w"], below: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """What of `below` hangs together with what is seen of a layer."""
+    found: Any = cv2.connectedComponents((seen | below).astype(np.uint8), connectivity=4)
+    count, parts = found
+    own = np.zeros(count, bool)
+    own[parts[seen]] = True
+    return below & own[parts]
 
 
 def _continued_opacity(opacity: UInt8[np.ndarray, "H W"], clean: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
