@@ -41,7 +41,7 @@ _GOES_ON = 0.5
 """Mean alpha of the network from which a layer is said to go on below such a part."""
 
 _REACHES = 0.75
-"""Alpha of the network from which a layer is said to reach below any part that covers it, from what is seen of it on."""
+"""Alpha of the network from which a layer is said to reach below whatever covers it, from what is seen of it on."""
 
 _STAGES = 4
 
@@ -191,8 +191,8 @@ def _hidden_alpha(
     number: int, label: UInt8[np.ndarray, "h w"], alpha: Float[np.ndarray, "H W"]
 ) -> Float[np.ndarray, "h w"]:
     """Alpha of a layer where upper ones cover it: whole below what lies mostly inside its outline, if the network too
-    says that it goes on there, and as far as the network is sure that it reaches; else none. `alpha` is what the network
-    says, at its own size."""
+    says that it goes on there, and as far as the network is sure that it reaches; else none. `alpha` is what it says,
+    at its own size."""
     if number == 0:
         return np.ones(label.shape, np.float32)
     seen = label == number
