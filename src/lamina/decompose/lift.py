@@ -214,8 +214,7 @@ def _hidden_alpha(
 
 def _reached(seen: Bool[np.ndarray, "h w"], below: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """What of `below` hangs together with what is seen of a layer."""
-    found: Any = cv2.connectedComponents((seen | below).astype(np.uint8), connectivity=4)
-    count, parts = found
+    count, parts = _parts((seen | below).astype(np.uint8), connectivity=4)
     own = np.zeros(count, bool)
     own[parts[seen]] = True
     return below & own[parts]
@@ -227,9 +226,9 @@ def _continued_opacity(opacity: UInt8[np.ndarray, "H W"], clean: Bool[np.ndarray
     return np.clip(membrane(alpha[..., None], clean)[..., 0], 0, 1)
 
 
-def _parts(mask: Any) -> tuple[int, Any]:
+def _parts(mask: Any, *, connectivity: int = 8) -> tuple[int, Any]:
     """Number the connected parts of a mask from 1 on."""
-    return cv2.connectedComponents(mask, connectivity=8)
+    return cv2.connectedComponents(mask, connectivity=connectivity)
 
 
 def _box(mask: Bool[np.ndarray, "h w"], *, whole: bool) -> tuple[slice, slice]:
