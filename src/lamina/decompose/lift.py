@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
 from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders, reach_strands
+from lamina.decompose.exemplar import continue_ground
 from lamina.decompose.fill import continue_colours, membrane
 from lamina.decompose.paint import Sheet, paint
 from lamina.decompose.parts import join_specks, keep_whole, use_labels
@@ -151,7 +152,8 @@ def _sheets(
             hidden = _continued_opacity(opacity, clean)
         own = borders.upper if veil is None else veil.owner
         box = _box(clean | (hidden > 0) | (veiled & (own == number)), whole=number == 0)
-        sheet = _sheet(picture, clean, hidden, 255 * coarse.rgb[number].astype(np.float32), box)
+        guess = 255 * coarse.rgb[number].astype(np.float32)
+        sheet = _sheet(picture, clean, hidden, guess, box, continue_colours if number else continue_ground)
         sheets.append(sheet)
         below = (borders.lower == number)[sheet.rows, sheet.columns]
         colour = _enlarged(sheet.colour[..., :3], below.shape)
@@ -159,7 +161,14 @@ def _sheets(
     return sheets
 
 
-def _sheet(picture: Any, clean: Any, hidden: Any, guess: Any, part: tuple[slice, slice]) -> Sheet:
+def _sheet(
+    picture: Any,
+    clean: Any,
+    hidden: Any,
+    guess: Any,
+    part: tuple[slice, slice],
+    continued: Callable[[Any, Any], Any],
+) -> Sheet:
     known = clean[part].astype(np.float32)
     size = ((known.shape[1] + 1) // 2, (known.shape[0] + 1) // 2)
     share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
@@ -169,7 +178,7 @@ def _sheet(picture: Any, clean: Any, hidden: Any, guess: Any, part: tuple[slice,
     )
     seen = share > 0
     if seen.any():
-        colour = continue_colours(mean, seen)
+        colour = continued(mean, seen)
     else:
         colour = cv2.resize(_resized(guess, (picture.shape[1], picture.shape[0]))[part], size)
     colour = np.clip(colour, 0, 255)

@@ -1,0 +1,209 @@
+"""Fill a hole in a restless picture with more of what is around it.
+
+Coarse to fine: the patches in and at the hole find the most similar ones outside it, and every pixel becomes the mean
+of what they say it should be, the surer the more (after Wexler, Shechtman and Irani, Space-time completion of video,
+2007). What is finer than the last scale comes from where the patches were found. Knows arrays only.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from lamina.decompose.fill import continue_colours, gradient_of, membrane
+
+__all__ = ["continue_ground"]
+
+_SIDES = (20, 32, 48, 72, 108)
+"""Longer side of the picture on each scale."""
+
+_SWEEPS = 3
+"""Searches on every scale."""
+
+_RADIUS = 3
+"""Of a patch."""
+
+_KNOWN = 0.6
+"""Share of a coarse pixel from which it is known."""
+
+_TERMS, _SAMPLE = 20, 1500
+"""Principal components by which patches are compared, and how many patches they are found from."""
+
+_CALM = 0.4
+"""How much a patch's mean colour must be the smooth surface's there, beside every pixel of it being what is there."""
+
+_AROUND = 64
+"""Longer side of the picture that the smooth surface is laid through; it keeps a pixel away from the hole."""
+
+_LEAST, _MOST = 60, 9000
+"""Patches outside the hole that are needed, and that are looked at."""
+
+_ROWS = 1024
+"""Patches that look for others at once."""
+
+_INWARD = 1.3
+"""How much less a pixel says than its neighbour nearer to what is known."""
+
+_ISLAND = 0.01
+"""Something known that lies in the hole for itself and is smaller than this share of the picture is a thing's scrap."""
+
+
+def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """Colours (0-255) at every pixel: kept where `known` but for scraps, elsewhere a gradient's where nearly all lies
+    on one, else more of what is known, and smooth where too little is."""
+    if not known.any() or known.all() or gradient_of(colours, known) is not None:
+        return continue_colours(colours, known)
+    sound = _without_scraps(known)
+    alike = _look_alike(colours, sound)
+    return membrane(colours, known) if alike is None else alike + membrane(colours - alike, sound)
+
+
+def _look_alike(
+    colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"] | None:
+    """A picture that is blurred where the colours are known and goes on like them elsewhere; None if too few are."""
+    height, width = known.shape
+    smooth = _smooth(colours, known)
+    filled: Any = None
+    found: _Scale | None = None
+    for side in _SIDES:
+        scale = _Scale.of(colours, known, side, filled, smooth)
+        if scale is None:
+            continue
+        for _ in range(_SWEEPS):
+            scale.sweep()
+        filled, found = scale.picture, scale
+    if found is None:
+        return None
+    coarse = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
+    return coarse + _detail(colours, known, coarse, found)
+
+
+def _without_scraps(known: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    found: Any = cv2.connectedComponentsWithStats(known.astype(np.uint8), connectivity=4)
+    _, parts, stats, _ = found
+    left, top, width, height, area = stats.T
+    inside = (left > 0) & (top > 0) & (left + width < known.shape[1]) & (top + height < known.shape[0])
+    scrap = inside & (area < _ISLAND * known.size)
+    return known & ~scrap[parts]
+
+
+class _Scale:
+    """One scale: the picture so far, the patches that ask (in and at the hole) and those that are asked."""
+
+    def __init__(self, picture: Any, smooth: Any, hole: Any, near: Any, whole: Any) -> None:
+        """`smooth` is a surface through what lies off the hole; patches of pixels `near` it have part of it in them,
+        those of `whole` pixels neither that nor the picture's edge."""
+        self.picture, self.hole = picture, hole
+        self.asking = np.nonzero(near)
+        rows, columns = np.nonzero(whole)
+        step = max(1, rows.size // _MOST)
+        self.asked = rows[::step], columns[::step]
+        others = _patches(picture)[self.asked].reshape(self.asked[0].size, -1)
+        self.mean = others.mean(axis=0)
+        centred = others - self.mean
+        some = centred[:: max(1, len(centred) // _SAMPLE)]
+        self.axes = np.linalg.eigh(some.T @ some)[1][:, -_TERMS:]
+        calm = np.float32(_CALM**0.5 * (2 * _RADIUS + 1))
+        means = cv2.blur(picture, (2 * _RADIUS + 1,) * 2)
+        self.known = np.hstack([centred @ self.axes, calm * means[self.asked]])
+        self.wanted = calm * smooth[self.asking]
+        depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)[self.asking]
+        self.inward = _INWARD**-depth
+        self.answers: Any = None
+
+    @classmethod
+    def of(cls, colours: Any, known: Any, side: int, filled: Any, smooth: Any) -> "_Scale | None":
+        """With what was `filled` before as a guess; None where too few patches are known whole."""
+        mean, share = _reduced(colours, known, side)
+        size = share.shape[::-1]
+        hole = share <= _KNOWN
+        guess = membrane(mean, ~hole) if filled is None else cv2.resize(filled, size, interpolation=cv2.INTER_CUBIC)
+        near = cv2.dilate(hole.astype(np.uint8), np.ones((2 * _RADIUS + 1,) * 2, np.uint8)) > 0
+        whole = np.zeros_like(hole)
+        inner = (slice(_RADIUS, -_RADIUS),) * 2
+        whole[inner] = ~near[inner]
+        if whole.sum() < _LEAST or not hole.any():
+            return None
+        picture = np.where(hole[..., None], guess, mean).astype(np.float32)
+        return cls(picture, cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR), hole, near, whole)
+
+    def sweep(self) -> None:
+        """Let every patch find its like, and every pixel of the hole become what they say."""
+        asking = _patches(self.picture)[self.asking].reshape(self.asking[0].size, -1)
+        self.answers, off = _nearest(np.hstack([(asking - self.mean) @ self.axes, self.wanted]), self.known)
+        sure = self.inward * np.exp(-off / (2 * np.quantile(off, 0.75) + 1))
+        height, width = self.hole.shape
+        said = np.zeros((height + 2 * _RADIUS, width + 2 * _RADIUS, 4), np.float32)
+        told = np.pad(self.picture, ((_RADIUS,) * 2,) * 2 + ((0, 0),), mode="reflect")
+        told = np.dstack([told, np.ones(told.shape[:2], np.float32)])
+        for down in range(2 * _RADIUS + 1):
+            for across in range(2 * _RADIUS + 1):
+                source = told[self.asked[0][self.answers] + down, self.asked[1][self.answers] + across]
+                said[self.asking[0] + down, self.asking[1] + across] += sure[:, None] * source
+        said = said[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
+        np.copyto(self.picture, said[..., :3] / np.maximum(said[..., 3:], 1e-9), where=self.hole[..., None])
+
+    def shifts(self) -> Float[np.ndarray, "h w 2"]:
+        """Rows and columns from each pixel of the hole to where its patch was found."""
+        out = np.zeros((*self.hole.shape, 2), np.float32)
+        for axis in range(2):
+            out[(*self.asking, axis)] = self.asked[axis][self.answers] - self.asking[axis]
+        return out
+
+
+def _reduced(colours: Any, known: Any, side: int) -> tuple[Any, Any]:
+    """What is known of a picture reduced to this longer side, and the share of every pixel that is."""
+    shrink = min(1.0, side / max(known.shape))
+    size = (max(8, round(known.shape[1] * shrink)), max(8, round(known.shape[0] * shrink)))
+    share = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    mean = cv2.resize((colours * known[..., None]).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return mean / np.maximum(share, 1e-3)[..., None], share
+
+
+def _smooth(colours: Any, known: Any) -> Any:
+    """A smooth surface through what lies off the hole: beside it shadows and rims of what covered it are left."""
+    mean, share = _reduced(colours, known, _AROUND)
+    whole = (share > 0.9).astype(np.uint8)
+    off = cv2.erode(whole, np.ones((3, 3), np.uint8))
+    return membrane(mean, (off if off.any() else whole) > 0)
+
+
+def _patches(picture: Float[np.ndarray, "h w 3"]) -> Any:
+    """The patch around every pixel, "h w c p p"; a view."""
+    padded = np.pad(picture, ((_RADIUS,) * 2,) * 2 + ((0, 0),), mode="reflect")
+    return np.lib.stride_tricks.sliding_window_view(padded, (2 * _RADIUS + 1,) * 2, axis=(0, 1))
+
+
+def _nearest(asking: Float[np.ndarray, "n k"], asked: Float[np.ndarray, "m k"]) -> tuple[Any, Any]:
+    """For every row of one the nearest row of the other, and its squared distance."""
+    square = np.square(asked).sum(axis=1)
+    found = np.empty(len(asking), np.int64)
+    off = np.square(asking).sum(axis=1)
+    for start in range(0, len(asking), _ROWS):
+        rows = slice(start, start + _ROWS)
+        distance = square - 2 * (asking[rows] @ asked.T)
+        found[rows] = distance.argmin(axis=1)
+        off[rows] += distance.min(axis=1)
+    return found, np.maximum(off, 0)
+
+
+def _detail(colours: Any, known: Any, coarse: Any, scale: _Scale) -> Any:
+    """What is finer than the last scale, in the hole, from where the patches were found; 0 elsewhere."""
+    size, full = scale.hole.shape, known.shape
+    sharp = np.where(known[..., None], colours, coarse).astype(np.float32)
+    blurred = cv2.resize(sharp, size[::-1], interpolation=cv2.INTER_AREA)
+    fine = sharp - cv2.resize(blurred, full[::-1], interpolation=cv2.INTER_CUBIC)
+    fine *= known[..., None]
+    hole = np.nonzero(~known)
+    cell = tuple(np.minimum(hole[k] * size[k] // full[k], size[k] - 1) for k in range(2))
+    shift = scale.shifts()[cell]
+    source = tuple(
+        np.clip(hole[k] + np.rint(shift[:, k] * full[k] / size[k]), 0, full[k] - 1).astype(np.int64) for k in range(2)
+    )
+    out = np.zeros_like(sharp)
+    out[hole] = fine[source]
+    return out

@@ -1,0 +1,85 @@
+"""A restless ground goes on below what covered it like what is seen of it."""
+
+import numpy as np
+
+from lamina.decompose.exemplar import continue_ground
+from lamina.decompose.fill import continue_colours
+
+HOLE = (slice(40, 90), slice(60, 120))
+
+
+def stripes(height=128, width=180):
+    """Slanted bands of two colours."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.where(((x + y // 2) // 10 % 2)[..., None] > 0, (210.0, 160.0, 90.0), (120.0, 70.0, 30.0)).astype(
+        np.float32
+    )
+
+
+def around(colours, hole=HOLE):
+    known = np.ones(colours.shape[:2], bool)
+    known[hole] = False
+    return known, np.where(known[..., None], colours, np.float32(0))
+
+
+def off(filled, colours):
+    return np.abs(filled - colours)[HOLE].mean()
+
+
+def test_a_pattern_goes_on_where_a_smooth_surface_would_blur_it():
+    colours = stripes()
+    known, spoilt = around(colours)
+    assert off(continue_ground(spoilt, known), colours) < 0.4 * off(continue_colours(spoilt, known), colours)
+
+
+def test_what_is_known_is_kept():
+    colours = stripes()
+    known, spoilt = around(colours)
+    assert np.abs(continue_ground(spoilt, known) - colours)[known].max() < 0.01
+
+
+def test_grain_goes_on_as_grain():
+    rng = np.random.default_rng(1)
+    colours = (128 + 30 * rng.standard_normal((128, 180, 1)) * np.ones(3)).astype(np.float32)
+    known, spoilt = around(colours)
+    inside = continue_ground(spoilt, known)[HOLE]
+    assert inside.std() > 0.5 * colours.std()
+    assert abs(inside.mean() - 128) < 8
+
+
+def test_a_scrap_in_the_hole_does_not_leak():
+    colours = stripes()
+    known, spoilt = around(colours)
+    known[60:64, 85:89] = True
+    spoilt[60:64, 85:89] = (0, 255, 255)
+    assert off(continue_ground(spoilt, known), colours) < 25
+
+
+def test_the_shadow_beside_a_hole_does_not_fill_it():
+    """A dark rim is left below, and somewhere else the picture is dark: nothing dark belongs in the hole."""
+    rng = np.random.default_rng(2)
+    colours = (200 + 12 * rng.standard_normal((128, 180, 1)) * np.ones(3)).astype(np.float32)
+    colours[110:] = 40 + 12 * rng.standard_normal((18, 180, 1))
+    known, spoilt = around(colours)
+    spoilt[90:94, 60:120] = 150
+    assert continue_ground(spoilt, known)[HOLE].mean() > 180
+
+
+def test_an_even_ground_stays_even():
+    colours = np.full((64, 64, 3), (12, 130, 240), np.float32)
+    known, spoilt = around(colours, (slice(20, 40), slice(20, 40)))
+    assert np.abs(continue_ground(spoilt, known) - colours).max() < 0.01
+
+
+def test_too_little_known_gives_a_smooth_surface():
+    rng = np.random.default_rng(3)
+    colours = rng.integers(0, 256, (40, 40, 3)).astype(np.float32)
+    known = np.zeros((40, 40), bool)
+    known[:, :2] = True
+    filled = continue_ground(colours * known[..., None], known)
+    assert np.isfinite(filled).all()
+    assert 0 < filled[:, 10:].mean() < 255
+
+
+def test_nothing_known_gives_nothing():
+    assert not continue_ground(np.full((5, 6, 3), 33, np.float32), np.zeros((5, 6), bool)).any()
