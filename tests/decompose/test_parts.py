@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.decompose.parts import join_specks, keep_whole, use_labels
+from lamina.decompose.parts import close_gaps, join_specks, keep_whole, use_labels
 
 
 def test_an_island_like_its_surroundings_joins_them_and_a_dot_stays():
@@ -23,6 +23,42 @@ def test_a_speck_between_two_labels_stays():
     label[:, 100:] = 2
     label[50:52, 99:101] = 1
     assert np.array_equal(join_specks(label, np.full((200, 200, 3), 9, np.uint8)), label)
+
+
+def ring():
+    """A red thing on grey with two holes of the ground's label, one grey and one yellow, and a yellow one beside it."""
+    label = np.zeros((200, 200), np.uint8)
+    picture = np.full((200, 200, 3), 120, np.uint8)
+    label[40:160, 40:160], picture[40:160, 40:160] = 2, (200, 20, 20)
+    label[60:75, 60:75], picture[60:75, 60:75] = 0, 120
+    label[100:115, 100:115], picture[100:115, 100:115] = 0, (240, 220, 10)
+    picture[10:20, 10:20] = (240, 220, 10)
+    return label, picture
+
+
+def test_a_gap_in_a_thing_closes_and_a_hole_that_shows_the_ground_stays():
+    label, picture = ring()
+    closed = close_gaps(label, picture)
+    assert (closed[100:115, 100:115] == 2).all()
+    assert (closed[60:75, 60:75] == 0).all()
+    closed[100:115, 100:115] = 0
+    assert np.array_equal(closed, label), "nothing else changes"
+
+
+def test_a_gap_between_two_things_stays():
+    label, picture = ring()
+    label[40:160, 107:160] = 3
+    label[100:115, 100:115] = 0
+    assert np.array_equal(close_gaps(label, picture), label)
+
+
+def test_a_large_opening_and_one_at_the_edge_stay():
+    label, picture = ring()
+    label[40:70, 100:115], picture[40:70, 100:115] = 0, (240, 220, 10)
+    label[:40, 100:115] = 2
+    label[0:4, 104:108] = 0
+    label[60:75, 60:75] = 2
+    assert np.array_equal(close_gaps(label, picture)[:70], label[:70])
 
 
 def squares():

@@ -22,7 +22,7 @@ from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders
 from lamina.decompose.exemplar import continue_ground
 from lamina.decompose.fill import continue_colours, membrane
 from lamina.decompose.paint import Sheet, paint
-from lamina.decompose.parts import join_specks, keep_whole, use_labels
+from lamina.decompose.parts import close_gaps, join_specks, keep_whole, use_labels
 from lamina.decompose.pins import Pins
 from lamina.decompose.refine import settle
 from lamina.decompose.regions import part_where_sure, vote
@@ -125,7 +125,7 @@ def _labels(working: Working, weights: Float[np.ndarray, "L h w"]) -> UInt8[np.n
     small, regions = working.rgb, part_where_sure(working.regions, weights)
     votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
     voted = agree_in_rows(votes, regions, working.lines).argmax(axis=0).astype(np.uint8)[regions]
-    return settle(keep_whole(join_specks(voted, small)), small, weights)
+    return close_gaps(settle(keep_whole(join_specks(voted, small)), small, weights), small)
 
 
 def _sheets(

@@ -1,5 +1,5 @@
-"""Tidy a map of labels: small things stay whole, specks join what is around them, and unused labels take over separate
-parts of others.
+"""Tidy a map of labels: small things stay whole, specks and patches that a thing encloses join what is around them, and
+unused labels take over separate parts of others.
 
 Knows labels and the picture; nothing of networks or alphas.
 """
@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from lamina.decompose.agree import common_borders
+from lamina.decompose.fill import membrane
 
-__all__ = ["join_specks", "keep_whole", "use_labels"]
+__all__ = ["close_gaps", "join_specks", "keep_whole", "use_labels"]
 
 _SPECK = 80
 """A speck is smaller than the square of the longer side over this."""
@@ -30,6 +31,18 @@ _SMALL = 0.03
 
 _SEPARATE = 50
 """Parts of a label are separate things when they are farther apart than the longer side over this."""
+
+_GAP = 0.01
+"""A gap in a thing is smaller than this share of the canvas."""
+
+_GAP_WITHIN = 0.6
+"""Share of a gap's border that lies on one thing."""
+
+_GAP_UNLIKE = 25.0
+"""A hole in a thing, as in a ring, differs by less (0-255) from the ground around the thing; a gap by more."""
+
+_GAP_SCALE = 4
+"""The ground's colour is continued at so many times less than working size."""
 
 _UNUSED = 5e-4
 """Share of the canvas below which a label counts as unused, and a part is too small to be a layer."""
@@ -63,6 +76,41 @@ def keep_whole(label: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
         most = inside.reshape(things, count).argmax(axis=1).astype(np.uint8)
         label = np.where(small[thing], most[thing], label)
     return label
+
+
+def close_gaps(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """Labels where small islands of the ground inside a thing are the thing's, unless they look like the ground."""
+    found: Any = cv2.connectedComponentsWithStats((label == 0).astype(np.uint8), connectivity=4)
+    _, parts, stats, _ = found
+    left, top, width, height, area = stats.T
+    inside = (left > 0) & (top > 0) & (left + width < label.shape[1]) & (top + height < label.shape[0])
+    small = inside & (area < _GAP * label.size)
+    small[0] = False
+    if not small.any():
+        return label
+    ground = _continued(rgb, (label == 0) & ~small[parts])
+    out = label.copy()
+    for number in np.flatnonzero(small):
+        rows = slice(top[number] - 1, top[number] + height[number] + 1)
+        columns = slice(left[number] - 1, left[number] + width[number] + 1)
+        island = parts[rows, columns] == number
+        rim = (cv2.dilate(island.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~island
+        owners = np.bincount(label[rows, columns][rim], minlength=1)
+        owners[0] = 0
+        unlike = rgb[rows, columns][island] - ground[rows, columns][island]
+        if owners.max() >= _GAP_WITHIN * rim.sum() and np.abs(unlike).mean(axis=0).max() >= _GAP_UNLIKE:
+            out[rows, columns][island] = owners.argmax()
+    return out
+
+
+def _continued(rgb: UInt8[np.ndarray, "h w 3"], known: Any) -> Any:
+    """Colours (0-255) continued smoothly from where they are known; only about right."""
+    height, width = known.shape
+    size = max(1, width // _GAP_SCALE), max(1, height // _GAP_SCALE)
+    share = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    mean = cv2.resize((rgb * known[..., None]).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    mean /= np.maximum(share, 1e-3)[..., None]
+    return cv2.resize(membrane(mean, share > 0.9), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def use_labels(label: UInt8[np.ndarray, "h w"], count: int) -> UInt8[np.ndarray, "h w"]:
