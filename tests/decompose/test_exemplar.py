@@ -40,10 +40,11 @@ def test_what_is_known_is_kept():
 
 def test_grain_goes_on_as_grain():
     rng = np.random.default_rng(1)
-    colours = (128 + 30 * rng.standard_normal((128, 180, 1)) * np.ones(3)).astype(np.float32)
+    colours = (128 + 12 * rng.standard_normal((256, 360, 1)) * np.ones(3)).astype(np.float32)
     known, spoilt = around(colours)
     inside = continue_ground(spoilt, known)[HOLE]
     assert inside.std() > 0.5 * colours.std()
+    assert inside.std() > 3 * continue_colours(spoilt, known)[HOLE].std()
     assert abs(inside.mean() - 128) < 8
 
 

@@ -47,6 +47,12 @@ _ROWS = 1024
 _INWARD = 1.3
 """How much less a pixel says than its neighbour nearer to what is known."""
 
+_SHIFTS, _WIDER = 40, 4
+"""Detail comes from so many shifts at most, by how they fit in a window of this radius."""
+
+_ALIKE = 20.0
+"""Colour distance (0-255) at which two places look little enough alike to take little detail from one another."""
+
 _ISLAND = 0.01
 """Something known that lies in the hole for itself and is smaller than this share of the picture is a thing's scrap."""
 
@@ -147,12 +153,29 @@ class _Scale:
         said = said[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
         np.copyto(self.picture, said[..., :3] / np.maximum(said[..., 3:], 1e-9), where=self.hole[..., None])
 
-    def shifts(self) -> Float[np.ndarray, "h w 2"]:
-        """Rows and columns from each pixel of the hole to where its patch was found."""
+    def shifts(self) -> tuple[Float[np.ndarray, "h w 2"], Float[np.ndarray, "h w"]]:
+        """Rows and columns from each pixel to somewhere known that looks alike, and how much alike it looks, 0-1: of
+        the most frequent shifts of the patches the one that fits best around the pixel, so that neighbours agree."""
+        found = np.stack([self.asked[axis][self.answers] - self.asking[axis] for axis in range(2)], axis=1)
+        shifts, often = np.unique(found, axis=0, return_counts=True)
+        shifts = shifts[np.argsort(-often, kind="stable")[:_SHIFTS]].astype(np.float32)
+        best = np.full(self.hole.shape, np.inf, np.float32)
         out = np.zeros((*self.hole.shape, 2), np.float32)
-        for axis in range(2):
-            out[(*self.asking, axis)] = self.asked[axis][self.answers] - self.asking[axis]
-        return out
+        for shift in shifts:
+            there = _shifted(self.picture, shift)
+            known = _shifted((~self.hole).astype(np.float32), shift) > 0
+            off = cv2.blur(np.square(there - self.picture).sum(axis=2), (2 * _WIDER + 1,) * 2)
+            off[~known] = np.inf
+            better = off < best
+            best[better], out[better] = off[better], shift
+        return out, np.exp(-best / _ALIKE**2)
+
+
+def _shifted(values: Any, shift: Any) -> Any:
+    """Every pixel's value so many rows and columns away; 0 beyond the picture."""
+    move = np.array([[1, 0, shift[1]], [0, 1, shift[0]]], np.float32)
+    size = values.shape[1::-1]
+    return cv2.warpAffine(values, move, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
 
 
 def _reduced(colours: Any, known: Any, side: int) -> tuple[Any, Any]:
@@ -200,10 +223,11 @@ def _detail(colours: Any, known: Any, coarse: Any, scale: _Scale) -> Any:
     fine *= known[..., None]
     hole = np.nonzero(~known)
     cell = tuple(np.minimum(hole[k] * size[k] // full[k], size[k] - 1) for k in range(2))
-    shift = scale.shifts()[cell]
+    shifts, alike = scale.shifts()
+    shift = shifts[cell]
     source = tuple(
         np.clip(hole[k] + np.rint(shift[:, k] * full[k] / size[k]), 0, full[k] - 1).astype(np.int64) for k in range(2)
     )
     out = np.zeros_like(sharp)
-    out[hole] = fine[source]
+    out[hole] = alike[cell][:, None] * fine[source]
     return out
