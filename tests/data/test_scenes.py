@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lamina.data import elements
 from lamina.data.art import Bank
 from lamina.data.layouts import LAYOUTS
 from lamina.data.scenes import SceneMaker, peel
@@ -81,3 +82,13 @@ def test_peel_puts_what_nothing_covers_on_top() -> None:
     # 2 lies on 0; 1 touches nobody
     touching = np.array([[1, 0, 1], [0, 1, 0], [1, 0, 1]], dtype=bool)
     assert peel(touching) == [[0], [1, 2]]
+
+
+def test_every_frame_that_is_nearly_a_circle_can_be_drawn() -> None:
+    under = np.full(3, 0.5, np.float32)
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        left, top, side = rng.uniform(0.05, 0.3), rng.uniform(0.05, 0.3), rng.uniform(0.2, 0.6)
+        box = (left, top, left + side, top + side + rng.uniform(0, 0.08))
+        layer, _ = elements.panel(rng, (24, 24), box, under, radius=0.5)
+        assert layer[..., 3].max() > 0

@@ -131,9 +131,9 @@ def panel(
     share = float(rng.choice([0.0, 0.0, 0.1, 0.25, 0.5])) if radius is None else radius
     corner = share * min(right - left, bottom - top)
     outline = round(rng.uniform(0.5, 1.5) * SUPER) if rng.random() < 0.08 else 0
-    ImageDraw.Draw(image).rounded_rectangle(
-        (left, top, right - 1, bottom - 1), corner, fill=0 if outline else 255, outline=255, width=outline or 1
-    )
+    # Whole numbers: Pillow cannot draw a frame whose straight sides come out shorter than nothing by a fraction.
+    edges = int(left), int(top), int(right - 1), int(bottom - 1)
+    ImageDraw.Draw(image).rounded_rectangle(edges, corner, fill=0 if outline else 255, outline=255, width=outline or 1)
     mask = cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     if base is None:
         base = nearby(rng, under) if rng.random() < 0.3 else contrasting(rng, under, 0.12)
