@@ -53,6 +53,10 @@ _SHIFTS, _WIDER = 40, 4
 _ALIKE = 20.0
 """Colour distance (0-255) at which two places look little enough alike to take little detail from one another."""
 
+_RIM = (64, 32)
+"""Up to the longer side over the first from what is known, a smooth surface tells the colour between best, where soft
+edges are mixed with it; from the longer side over the second on, what is alike."""
+
 _ISLAND = 0.01
 """Something known that lies in the hole for itself and is smaller than this share of the picture is a thing's scrap."""
 
@@ -64,7 +68,13 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
         return continue_colours(colours, known)
     sound = _without_scraps(known)
     alike = _look_alike(colours, sound)
-    return membrane(colours, known) if alike is None else alike + membrane(colours - alike, sound)
+    if alike is None:
+        return membrane(colours, known)
+    near, far = (max(known.shape) / part for part in _RIM)
+    depth = cv2.distanceTransform((~sound).astype(np.uint8), cv2.DIST_L2, 3)
+    share = np.clip((depth - near) / (far - near), 0, 1)[..., None]
+    smooth = membrane(colours, sound)
+    return smooth + share * (alike + membrane(colours - alike, sound) - smooth)
 
 
 def _look_alike(

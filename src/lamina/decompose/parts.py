@@ -38,6 +38,9 @@ _GAP = 0.01
 _GAP_WITHIN = 0.6
 """Share of a gap's border that lies on one thing."""
 
+_GAP_OF_THING = 0.03
+"""And has less than this share of the part of the thing that it lies in: the counter of a letter has more."""
+
 _GAP_UNLIKE = 25.0
 """A hole in a thing, as in a ring, differs by less (0-255) from the ground around the thing; a gap by more."""
 
@@ -89,17 +92,20 @@ def close_gaps(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"])
     if not small.any():
         return label
     ground = _continued(rgb, (label == 0) & ~small[parts])
+    things, thing_area, owner = _connected(label)
     out = label.copy()
     for number in np.flatnonzero(small):
         rows = slice(top[number] - 1, top[number] + height[number] + 1)
         columns = slice(left[number] - 1, left[number] + width[number] + 1)
         island = parts[rows, columns] == number
         rim = (cv2.dilate(island.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~island
-        owners = np.bincount(label[rows, columns][rim], minlength=1)
-        owners[0] = 0
+        around, length = np.unique(things[rows, columns][rim], return_counts=True)
+        thing, most = around[length.argmax()], length.max()
+        if most < _GAP_WITHIN * rim.sum() or area[number] >= _GAP_OF_THING * thing_area[thing]:
+            continue
         unlike = rgb[rows, columns][island] - ground[rows, columns][island]
-        if owners.max() >= _GAP_WITHIN * rim.sum() and np.abs(unlike).mean(axis=0).max() >= _GAP_UNLIKE:
-            out[rows, columns][island] = owners.argmax()
+        if np.abs(unlike).mean(axis=0).max() >= _GAP_UNLIKE:
+            out[rows, columns][island] = owner[thing]
     return out
 
 
