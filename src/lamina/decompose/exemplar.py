@@ -57,6 +57,10 @@ _RIM = (64, 32)
 """Up to the longer side over the first from what is known, a smooth surface tells the colour between best, where soft
 edges are mixed with it; from the longer side over the second on, what is alike."""
 
+_DEEP = (16, 12.0)
+"""A hole is smooth altogether, as below a letter, unless it is the longer side over the first deep somewhere, and so
+many pixels."""
+
 _ISLAND = 0.01
 """Something known that lies in the hole for itself and is smaller than this share of the picture is a thing's scrap."""
 
@@ -67,14 +71,24 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
     if not known.any() or known.all() or gradient_of(colours, known) is not None:
         return continue_colours(colours, known)
     sound = _without_scraps(known)
-    alike = _look_alike(colours, sound)
+    share = _share(~sound)[..., None]
+    alike = _look_alike(colours, sound) if share.any() else None
     if alike is None:
         return membrane(colours, known)
-    near, far = (max(known.shape) / part for part in _RIM)
-    depth = cv2.distanceTransform((~sound).astype(np.uint8), cv2.DIST_L2, 3)
-    share = np.clip((depth - near) / (far - near), 0, 1)[..., None]
     smooth = membrane(colours, sound)
     return smooth + share * (alike + membrane(colours - alike, sound) - smooth)
+
+
+def _share(hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """How much of what is alike is taken: none beside what is known and in shallow holes."""
+    side = max(hole.shape)
+    near, far = (side / part for part in _RIM)
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
+    count, holes = cv2.connectedComponents(hole.astype(np.uint8))
+    deepest = np.zeros(count, np.float32)
+    np.maximum.at(deepest, holes.ravel(), depth.ravel())
+    deep = deepest >= max(side / _DEEP[0], _DEEP[1])
+    return np.clip((depth - near) / (far - near), 0, 1) * deep[holes]
 
 
 def _look_alike(
