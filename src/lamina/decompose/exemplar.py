@@ -84,10 +84,10 @@ def _share(hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     side = max(hole.shape)
     near, far = (side / part for part in _RIM)
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    count, holes = cv2.connectedComponents(hole.astype(np.uint8))
-    deepest = np.zeros(count, np.float32)
-    np.maximum.at(deepest, holes.ravel(), depth.ravel())
-    deep = deepest >= max(side / _DEEP[0], _DEEP[1])
+    found: Any = cv2.connectedComponents(hole.astype(np.uint8))
+    count, holes = found
+    deep = np.zeros(count, bool)
+    deep[holes[depth >= max(side / _DEEP[0], _DEEP[1])]] = True
     return np.clip((depth - near) / (far - near), 0, 1) * deep[holes]
 
 
