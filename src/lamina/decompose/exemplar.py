@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from lamina.decompose.fill import continue_colours, gradient_of, membrane
+from lamina.decompose.fill import continue_colours, membrane
+from lamina.decompose.trend import gradient_of
 
 __all__ = ["continue_ground"]
 

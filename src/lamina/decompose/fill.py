@@ -1,8 +1,8 @@
 """Continue a layer's colours smoothly beyond the pixels where they are known.
 
-A trend (a constant, plane or paraboloid, where nearly all that is known lies on one) plus a membrane over what
-remains: values are kept where known and relaxed towards the harmonic surface elsewhere, coarse to fine. Flat colours
-come out flat and gradients as gradients. Knows arrays only.
+A gradient (`trend`), where nearly all that is known lies on one, plus a membrane over what remains: values are kept
+where known and relaxed towards the harmonic surface elsewhere, coarse to fine. Flat colours come out flat and gradients
+as gradients. Knows arrays only.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -14,17 +14,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from lamina.decompose.nearby import around_holes
+from lamina.decompose.trend import gradient_of
 from lamina.pixels import channel_max
 
-__all__ = ["continue_colours", "gradient_of", "membrane"]
+__all__ = ["continue_colours", "membrane"]
 
 _SWEEPS = 3
 """Relaxations on every scale."""
 
-_CLEAN = 3.0
-"""A trend describes a layer when nine tenths of its pixels lie this near to it (0-255)."""
-
-_FIT_SAMPLES = 6000
+_STRANGE = 6.0
+"""What stands so far (0-255) off a gradient that nearly all lies on is something else."""
 
 
 def continue_colours(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
@@ -33,7 +32,7 @@ def continue_colours(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray
     if trend is None:
         return membrane(colours, known)
     # What stands off a clean gradient is something else's rim or a speck: it must not leak into the fill.
-    strange = channel_max(np.abs(colours - trend)) >= 2 * _CLEAN
+    strange = channel_max(np.abs(colours - trend)) >= _STRANGE
     known = known & (~strange | around_holes(known, strange))
     return trend + membrane(colours - trend, known)
 
@@ -70,41 +69,3 @@ def _fill(values: Any, known: Any) -> Any:
 
 
 _CROSS = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
-
-
-def gradient_of(
-    colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
-) -> Float[np.ndarray, "h w 3"] | None:
-    """The constant, plane or paraboloid that nearly all known pixels lie on, everywhere; None if there is none."""
-    ys, xs = np.nonzero(known)
-    step = max(1, ys.size // _FIT_SAMPLES)
-    ys, xs = ys[::step], xs[::step]
-    height, width = known.shape
-    wanted = colours[ys, xs]
-    for degree in (0, 1, 2):
-        terms = _terms(ys / height - 0.5, xs / width - 0.5, degree)
-        if terms.shape[1] * 8 > ys.size and degree:
-            return None
-        factors, clean = _robust_fit(terms, wanted)
-        if clean > 0.9:
-            rows, columns = np.mgrid[0:height, 0:width]
-            grid = _terms(rows.ravel() / height - 0.5, columns.ravel() / width - 0.5, degree)
-            return (grid.astype(np.float32) @ factors.astype(np.float32)).reshape(height, width, 3)
-    return None
-
-
-def _terms(y: np.ndarray, x: np.ndarray, degree: int) -> Any:
-    terms = [np.ones_like(y), y, x, y * y, x * y, x * x]
-    return np.stack(terms[: (1, 3, 6)[degree]], axis=1)
-
-
-def _robust_fit(terms: Any, wanted: Any) -> tuple[Any, float]:
-    """Least squares without the worst fifth (a median for a constant), and the share of pixels it describes."""
-    factors: Any = np.zeros((terms.shape[1], wanted.shape[1]))
-    factors[0] = np.median(wanted, axis=0)
-    for _ in range(4 if terms.shape[1] > 1 else 0):
-        off = np.abs(wanted - terms @ factors).max(axis=1)
-        inside = off <= max(_CLEAN, float(np.quantile(off, 0.8)))
-        factors = np.linalg.lstsq(terms[inside], wanted[inside], rcond=None)[0]
-    off = np.abs(wanted - terms @ factors).max(axis=1)
-    return factors, float((off < _CLEAN).mean())

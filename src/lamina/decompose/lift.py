@@ -2,9 +2,10 @@
 
 Colour regions of the picture vote on the layer they belong to (`regions`, `agree`), the ground helped by what hangs
 together with the border (`ground`); borders become soft where the picture is (`edges`), alphas follow from what is
-seen plus what must lie underneath, and hidden colours are continued from the layer's own surroundings (`fill`).
-Visible colours are the picture's. Everything costly happens at a bounded working size; the last step runs in strips
-at full size (`paint`). Knows arrays and layers; no network.
+seen plus what must lie underneath, shadows and glows go with what casts them (`veil`), and hidden colours are
+continued from the layer's own surroundings (`fill`, the ground's `exemplar`). Visible colours are the picture's.
+Everything costly happens at a bounded working size; the last step runs in strips at full size (`paint`). Knows arrays
+and layers; no network.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false

@@ -1,8 +1,8 @@
-"""Wide soft shadows and glows on an even ground: what they add, how much of it, and in which colour.
+"""Wide soft shadows and glows on the ground: what they add, how much of it, and in which colour.
 
-Where the ground is one colour or a gradient far from everything, it is known beside things too. What differs from it
-there, hangs on a thing, is smooth and fades before long, is that thing's shadow or glow; between things it belongs to
-the one that it grows towards, so that two veils part where they are faintest. Of all alphas that explain a
+Where the bare ground can be told beside things (`plate`), what differs from it there, hangs on a thing, is lighter or
+darker throughout, without hard edges, and fades away from the thing, is that thing's shadow or glow; between things it
+belongs to the one that it grows towards, so that two veils part where they are faintest. Of all alphas that explain a
 difference the least is taken: over a ground g, a pixel p needs max over c of (g - p)/g where it is darker and of
 (p - g)/(255 - g) where it is lighter, which is exact for a black shadow and for a glow with one full channel. Knows
 labels and colours; only the ground carries veils.
@@ -18,16 +18,11 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.edges import Borders
-from lamina.decompose.fill import gradient_of, membrane
-from lamina.pixels import channel_max
+from lamina.decompose.fill import membrane
+from lamina.decompose.plate import Plate, find_plate
+from lamina.pixels import channel_max, channel_sum
 
 __all__ = ["Veil", "find_veil"]
-
-_REACH = 9
-"""Veils end nearer to their thing than the longer side over this."""
-
-_LEAST_FAR = 0.04
-"""Share of the canvas that must be ground beyond that reach, to tell its colour."""
 
 _FAINT = 2.5
 """Differences (0-255, smoothed) up to this are noise."""
@@ -35,11 +30,23 @@ _FAINT = 2.5
 _STEEP = 18.0
 """Steps (0-255) between pixels at half working size that no soft shadow has."""
 
-_MOSTLY_SMOOTH = 0.15
-"""Share of steep pixels from which a difference is a thing rather than a veil."""
+_HARD = 0.25
+"""Share of a difference beside hard edges from which it is a thing rather than a veil."""
 
-_FADED = 0.15
-"""Share of a veil's largest difference that may be left at the end of its reach."""
+_STRONG = (8.0, 3.5)
+"""A veil is somewhere as strong as so many levels, and as this many times what the ground may be wrong by."""
+
+_THIN = 0.6
+"""Mean alpha from which a difference hides the ground rather than veils it."""
+
+_ONE_SIGNED = 0.9
+"""Share of a veil that is darker than the ground, or lighter."""
+
+_NEAR = 0.4
+"""Share of its reach up to which a veil is near its thing."""
+
+_FADED = ((0.4, 0.7), (0.9, 0.5))
+"""Beyond so much of its reach a veil is at most so strong in the mean, against near its thing."""
 
 _RIM = 1.5
 """Working pixels beside a thing that show its own soft rim."""
@@ -73,24 +80,22 @@ def find_veil(picture: UInt8[np.ndarray, "h w 3"], borders: Borders) -> Veil | N
     here: Any = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     ground = cv2.resize((borders.label == 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     away = cv2.resize(np.abs(borders.depth), size, interpolation=cv2.INTER_NEAREST)
-    reach = max(picture.shape) / _REACH
-    far = ground & (away > reach)
-    if far.mean() < _LEAST_FAR:
-        return None
-    plate = gradient_of(here, far)
-    if plate is None:
-        return None
-    zone = ground & (away <= reach) & (away > _RIM)
-    difference = _smoothed(here - plate, zone | far)
-    found = _veiled(difference, here, zone, away, reach)
+    step = channel_max(cv2.morphologyEx(here, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)))
+    hard = (step > _STEEP) & (away > 2 * _RIM)
+    plate = find_plate(here, ground & ~hard, away, max(picture.shape))
+    zone = ground & (plate.reach > 0) & (away > _RIM)
+    difference = _smoothed(here - plate.colour, zone)
+    strength = channel_max(np.abs(difference))
+    least = np.maximum(plate.doubt, _FAINT)
+    room = np.where(difference < 0, plate.colour, 255 - plate.colour)
+    alpha = channel_max(np.abs(difference) / np.maximum(room, 1))
+    found = _veiled(difference, alpha, zone & (strength > least), plate, hard, away)
     if not found.any():
         return None
-    room = np.where(difference < 0, plate, 255 - plate)
-    alpha = np.where(found, channel_max(np.abs(difference) / np.maximum(room, 1)), 0)
-    alpha *= np.clip(channel_max(np.abs(difference)) / _FAINT - 1, 0, 1)
-    owner = _owners(np.where(found, channel_max(np.abs(difference)), 0), borders, away, size)
+    alpha *= found * np.clip(strength / least - 1, 0, 1)
+    owner = _owners(np.where(found, strength, 0), borders, away, size)
     alpha = np.clip(alpha, 0, 0.95)
-    premul = np.dstack([difference + alpha[..., None] * plate, alpha])
+    premul = np.dstack([difference + alpha[..., None] * plate.colour, alpha])
     premul[..., :3] = np.clip(premul[..., :3], 0, 255 * alpha[..., None])
     # The veil goes on below the soft rims of things.
     near = (away <= 2 * _RIM + 4) & ~zone
@@ -134,23 +139,27 @@ def _smoothed(values: Any, known: Any) -> Any:
     return np.where(known[..., None], cv2.blur(values * weight[..., None], (3, 3)) / np.maximum(share, 1e-6), 0)
 
 
-def _veiled(difference: Any, here: Any, zone: Any, away: Any, reach: float) -> Bool[np.ndarray, "h w"]:
-    """Pixels of the parts that differ, hang on a thing, are smooth and fade."""
-    size = channel_max(np.abs(difference))
-    differs = (size > _FAINT) & zone
+def _veiled(difference: Any, alpha: Any, differs: Any, plate: Plate, hard: Any, away: Any) -> Bool[np.ndarray, "h w"]:
+    """Pixels of the parts that differ, hang on a thing, are of one sign, strong but thin, smooth and fading."""
+    strength = channel_max(np.abs(difference))
     count, parts = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)
-    area = np.bincount(parts.ravel(), minlength=count)
+    peak, sure = np.zeros((2, count), np.float32)
+    np.maximum.at(peak, parts, strength)
+    np.maximum.at(sure, parts, strength / np.maximum(plate.doubt, 1))
 
-    def share(mask: Any) -> Any:
-        return np.bincount(parts.ravel(), mask.ravel(), count) / np.maximum(area, 1)
+    def total(values: Any) -> Any:
+        return np.bincount(parts.ravel(), values.ravel(), count)
 
-    step = channel_max(cv2.morphologyEx(here, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)))
-    peak, end = np.zeros((2, count), np.float32)
-    np.maximum.at(peak, parts, size)
-    np.maximum.at(end, parts, np.where(away > 0.9 * reach, size, 0))
-    keep = (share((step > _STEEP) & (away > 2 * _RIM)) < _MOSTLY_SMOOTH) & (
-        end <= np.maximum(2 * _FAINT, _FADED * peak)
-    )
-    keep &= share(away < _RIM + 3) > 0
+    def mean(values: Any, where: Any) -> Any:
+        return total(values * where) / np.maximum(total(where), 1)
+
+    lighter = mean(channel_sum(difference) > 0, differs)
+    keep = (peak > _STRONG[0]) & (sure > _STRONG[1])
+    keep &= mean(alpha, differs) < _THIN
+    keep &= np.maximum(lighter, 1 - lighter) > _ONE_SIGNED
+    for part, most in _FADED:
+        keep &= mean(strength, away > part * plate.reach) < most * mean(strength, away < _NEAR * plate.reach)
+    keep &= mean(cv2.dilate(hard.astype(np.uint8), np.ones((3, 3), np.uint8)), differs) < _HARD
+    keep &= total(away < _RIM + 3) > 0
     keep[0] = False
     return keep[parts]
