@@ -98,7 +98,7 @@ def test_small_things_stay_whole_on_whatever_they_stand() -> None:
     label[10:20, 24:30] = 3  # a letter on the ground, cut in two
     label[60:70, 120:140] = 3
     label[60:70, 120:125] = 2  # one on the panel
-    whole = keep_whole(label)
+    whole = keep_whole(label, np.zeros(label.shape, bool))
     assert set(np.unique(whole[10:20, 10:30])) == {2}
     assert set(np.unique(whole[60:70, 120:140])) == {3}
     assert np.array_equal(whole == 0, label == 0)
@@ -108,4 +108,15 @@ def test_small_things_stay_whole_on_whatever_they_stand() -> None:
 def test_a_large_thing_may_have_two_labels() -> None:
     label = np.zeros((100, 100), np.uint8)
     label[20:80, 20:50], label[20:80, 50:80] = 1, 2
-    assert np.array_equal(keep_whole(label), label)
+    assert np.array_equal(keep_whole(label, np.zeros(label.shape, bool)), label)
+
+
+def test_letters_on_a_layer_do_not_become_ground_for_the_scraps_of_it_between_them():
+    label = np.zeros((120, 160), np.uint8)
+    label[60:] = 1
+    label[82:94, 40:80] = 0  # the network left some ground around a word
+    letters = np.zeros(label.shape, bool)
+    letters[84:92, 44:76:6] = letters[84:92, 45:76:6] = True
+    label[letters] = 2
+    assert (keep_whole(label, letters)[letters] == 2).all()
+    assert (keep_whole(label, np.zeros_like(letters))[letters] == 0).all()

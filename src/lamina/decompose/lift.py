@@ -126,7 +126,8 @@ def _labels(working: Working, weights: Float[np.ndarray, "L h w"]) -> UInt8[np.n
     small, regions = working.rgb, part_where_sure(working.regions, weights)
     votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
     voted = agree_in_rows(votes, regions, working.lines).argmax(axis=0).astype(np.uint8)[regions]
-    return close_gaps(settle(keep_whole(join_specks(voted, small)), small, weights), small)
+    whole = keep_whole(join_specks(voted, small), working.lines > 0)
+    return close_gaps(settle(whole, small, weights), small)
 
 
 def _sheets(

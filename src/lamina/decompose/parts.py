@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 
 from lamina.decompose.agree import common_borders
 from lamina.decompose.fill import membrane
@@ -64,11 +64,13 @@ def join_specks(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]
     return owner[parts]
 
 
-def keep_whole(label: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """Labels where every small thing, as a letter or an icon, has the one label that most of it has.
+def keep_whole(label: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Labels where every small thing, as an icon or part of one, has the one label that most of it has.
 
-    A thing is what stands by itself on the ground, then on the next label, and so on upwards.
+    A thing is what stands by itself on the ground, then on the next label, and so on upwards. Letters do not become
+    ground that way: scraps of it between them may have more pixels than thin strokes.
     """
+    before = label
     count = int(label.max()) + 1
     for number in range(count):
         parts_found: Any = cv2.connectedComponentsWithStats((label != number).astype(np.uint8), connectivity=8)
@@ -78,7 +80,7 @@ def keep_whole(label: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
         inside = np.bincount(thing.ravel().astype(np.int64) * count + label.ravel(), minlength=things * count)
         most = inside.reshape(things, count).argmax(axis=1).astype(np.uint8)
         label = np.where(small[thing], most[thing], label)
-    return label
+    return np.where(letters & (label == 0), before, label)
 
 
 def close_gaps(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
