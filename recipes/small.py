@@ -41,6 +41,7 @@ def small(
     decay_share: float = 0.3,
     precision: Precision = "bfloat16",
     backbone: bool = True,
+    rounds: int = 2,
     init_from: Path | None = None,
     refuse: Path | None = None,
     workers: int = 1,
@@ -52,7 +53,7 @@ def small(
     sample may come."""
     config = TrainConfig(
         stage="small",
-        model=SmallConfig(area=256 * 256, stem=4, cues=CUES, backbone=backbone),
+        model=SmallConfig(area=256 * 256, stem=4, cues=CUES, backbone=backbone, rounds=rounds),
         data=DataConfig(bank=bank, shards=shards, refuse=refuse, batch_size=batch_size, workers=workers),
         optim=OptimConfig(lr=lr, decay_share=decay_share),
         steps=steps,

@@ -39,6 +39,23 @@ def test_weights_in_another_memory_layout_are_written(tmp_path: Path) -> None:
     assert torch.equal(loaded["b"], weight.mT)
 
 
+def test_weights_stored_in_bytes_come_back_within_half_a_step(tmp_path: Path) -> None:
+    rows = torch.randn(80, 64) * torch.logspace(-6, 2, 80)[:, None]
+    rows[3] = 0
+    state = {"linear": rows, "conv": torch.randn(16, 32, 3, 3), "bias": torch.randn(64)}
+    stored = checkpoint.in_bytes(state)
+    assert {name for name, value in stored.items() if value.dtype == torch.int8} == {"linear", "conv"}
+    checkpoint.save(tmp_path / "x.safetensors", stored, VAE, kind="vae")
+    _, loaded = checkpoint.load(tmp_path / "x.safetensors", "vae")
+    assert set(loaded) == {"linear", "conv", "bias"}
+    for name in ("linear", "conv"):
+        step = state[name].flatten(1).abs().amax(dim=1, keepdim=True) / 127
+        off = (loaded[name] - state[name]).flatten(1).abs()
+        assert bool((off <= 0.501 * step + 1e-12).all())
+    assert torch.equal(loaded["bias"], state["bias"].half())
+    assert not loaded["linear"][3].any()
+
+
 def test_another_kind_is_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "x.safetensors", {}, VAE, kind="vae")
     with pytest.raises(CheckpointError, match=r"kind 'vae', expected 'small'"):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,15 @@ def test_run_can_start_from_the_weights_of_another(tmp_path: Path, data: SceneBa
     second = train(config(tmp_path / "b", steps=1, init_from=first, optim=OptimConfig(lr=0.0)), small_objective, data)
     old, new = checkpoint.load(first, kind="small")[1], checkpoint.load(second, kind="small")[1]
     assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_run_can_start_with_closer_looks_from_one_without(tmp_path: Path, data: SceneBatches) -> None:
+    first = train(config(tmp_path / "a", steps=1), small_objective, data)
+    closer = config(tmp_path / "b", steps=1, init_from=first, model=replace(TINY, rounds=1), optim=OptimConfig(lr=0.0))
+    second = train(closer, small_objective, data)
+    old, new = checkpoint.load(first, kind="small")[1], checkpoint.load(second, kind="small")[1]
+    assert all(torch.equal(old[name], new[name]) for name in old)
+    assert any(name.startswith("closer.") for name in new)
 
 
 def test_rate_warms_up_stays_and_falls_to_zero() -> None:

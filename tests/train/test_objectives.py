@@ -71,4 +71,9 @@ def test_faultless_answer_costs_less_than_any_spoilt_one(batch: Batch) -> None:
     assert cost(blurred)["cross"] > best["cross"]
     assert cost(blurred)["dice"] > best["dice"]
     assert cost(thin)["alpha"] > best["alpha"]
+    drafted = right._replace(drafts=torch.stack([right.visible, blurred.visible], dim=1))
+    assert best["draft"] == 0
+    assert cost(drafted)["draft"] == pytest.approx(
+        (best["cross"] + best["dice"] + cost(blurred)["cross"] + cost(blurred)["dice"]) / 2, rel=1e-4
+    )
     assert np.isfinite(best["loss"])

@@ -135,9 +135,9 @@ def test_shipped_weights_are_the_mean_of_what_they_are_published_from(
     for path, config in zip(paths, (small, small, SmallConfig(area=small.area)), strict=True):
         states.append(SmallNet(config).state_dict())
         checkpoint.save(path, states[-1], config, kind="small", extra={"steps": path.stem})
-    assert publish(paths[:2], tmp_path / "out.safetensors") < 1e-3
-    for name, value in load_file(tmp_path / "out.safetensors").items():
-        torch.testing.assert_close(value.float(), (states[0][name] + states[1][name]) / 2, rtol=1e-3, atol=1e-4)
+    assert publish(paths[:2], tmp_path / "out.safetensors") < 5e-3
+    for name, value in checkpoint.load(tmp_path / "out.safetensors", "small")[1].items():
+        torch.testing.assert_close(value.float(), (states[0][name] + states[1][name]) / 2, rtol=1e-3, atol=5e-3)
     assert checkpoint.read_header(tmp_path / "out.safetensors").extra["steps"] == "1"
     with pytest.raises(InputError, match="another config"):
         publish(paths[1:], tmp_path / "none.safetensors")

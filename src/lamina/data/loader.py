@@ -63,7 +63,7 @@ class SceneBatches(Dataset[Batch]):
     seed: int
     auto_share: float = 0.35
     """Share of pictures asked for without a number; these get up to 6 slots too many."""
-    excess_share: float = 0.12
+    excess_share: float = 0.2
     """Share of pictures asked for more layers than there are."""
     refused: tuple[int, ...] = ()
     """Perceptual hashes (lamina.data.phash) of pictures that must not be learned from, as those of evaluation sets."""

@@ -1,7 +1,8 @@
 """Weights and their config in one safetensors file; loading is strict.
 
 A file's header carries `kind` (which network: "small", "mmdit", "vae"), `config` (its JSON form) and further words.
-Knows files and names of tensors, no network. No pickle is read or written, ever.
+Weights may be stored as bytes with a scale for each row of their first axis; loading widens them. Knows files and names
+of tensors, no network. No pickle is read or written, ever.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -19,7 +21,15 @@ from torch import Tensor, nn
 from lamina.errors import CheckpointError
 from lamina.model.config import to_json
 
-__all__ = ["Header", "fill", "load", "read_header", "require_shapes", "save"]
+__all__ = ["Header", "fill", "in_bytes", "load", "read_header", "require_shapes", "save"]
+
+_SCALE = ".scale"
+"""Ends the name of the scales of a weight that is stored in bytes."""
+
+_LARGE = 4096
+"""Numbers from which a weight is worth storing in bytes."""
+
+_LEVELS = 127
 
 _NAMED = 5
 """Tensors that a message names before it only counts."""
@@ -67,12 +77,38 @@ def save(
 
 
 def load(path: Path, kind: str, device: str = "cpu") -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config in JSON form and the weights; raises CheckpointError when it is no checkpoint of this kind."""
+    """The config in JSON form and the weights, bytes widened to float32; raises CheckpointError when it is no
+    checkpoint of this kind."""
     header = read_header(path)
     if header.kind != kind:
         raise CheckpointError(f"{path} holds a network of kind '{header.kind}', expected '{kind}'")
     with safe_open(path, "pt", device=device) as file:
-        return header.config, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return header.config, _widened({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def in_bytes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights to store in little room: large ones of two axes and more as int8 and a float32 scale for each row,
+    the largest number being 127; others as float16."""
+    stored: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if value.ndim < 2 or value.numel() < _LARGE:
+            stored[name] = value.to(torch.float16)
+            continue
+        rows = value.float().flatten(1)
+        scale = (rows.abs().amax(dim=1, keepdim=True) / _LEVELS).clamp_min(torch.finfo(torch.float32).tiny)
+        stored[name] = (rows / scale).round().to(torch.int8).reshape(value.shape)
+        stored[name + _SCALE] = scale.squeeze(1)
+    return stored
+
+
+def _widened(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    scales = {name + _SCALE for name, value in stored.items() if value.dtype == torch.int8} & set(stored)
+    state: dict[str, Tensor] = {}
+    for name, value in stored.items():
+        if name not in scales:
+            scale = stored[name + _SCALE] if name + _SCALE in scales else None
+            state[name] = value if scale is None else (value.flatten(1) * scale[:, None]).reshape(value.shape)
+    return state
 
 
 def read_header(path: Path) -> Header:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lamina.errors import CheckpointError
 from lamina.model.backbone import Backbone
+from lamina.model.closer import CloserRound, silent
 from lamina.model.mmdit import DualStreamBlock
 from lamina.model.tokens import rope
 
@@ -47,6 +48,8 @@ class SmallConfig:
     """Tokens per layer slot."""
     features: int = 48
     """Picture features that the slots are read out against."""
+    rounds: int = 0
+    """Closer looks (lamina.model.closer) that the slots take after the blocks."""
     max_layers: int = 20
 
     def __post_init__(self) -> None:
@@ -80,6 +83,8 @@ class SmallOutput(NamedTuple):
     """Logit that the slot holds a layer at all."""
     depth: Float[Tensor, "b L"]
     """Larger is nearer to the viewer; only the order within a picture has meaning."""
+    drafts: Float[Tensor, "b R L h w"] | None = None
+    """What `visible` was before each closer look, for networks that take them."""
 
 
 class SmallNet(nn.Module):
@@ -97,7 +102,7 @@ class SmallNet(nn.Module):
         if config.backbone:
             self.backbone = Backbone()
             scales = zip(Backbone.channels, (*config.channels, width), strict=True)
-            self.known = nn.ModuleList([_silent(nn.Conv2d(found, wanted, 1)) for found, wanted in scales])
+            self.known = nn.ModuleList([silent(nn.Conv2d(found, wanted, 1)) for found, wanted in scales])
         self.queries = nn.Parameter(torch.randn(config.max_layers, config.slot_tokens, width) * 0.5)
         self.count = nn.Embedding(config.max_layers + 1, width)
         self.blocks = nn.ModuleList(
@@ -107,6 +112,7 @@ class SmallNet(nn.Module):
         self.slot_norm = nn.LayerNorm(width * config.slot_tokens)
         self.up = nn.ModuleList([_Up(width, c2), _Up(c2, c1), _Up(c1, c0)])
         self.head = nn.Sequential(nn.GELU(), nn.Conv2d(c0, features, 1))
+        self.closer = nn.ModuleList([CloserRound(width, config.heads, c1) for _ in range(config.rounds)])
         inner = width * config.slot_tokens
         self.slot_mlp = nn.Sequential(nn.Linear(inner, inner), nn.GELU(), nn.Linear(inner, 5 * (features + 1) + 2))
         nn.init.normal_(self.count.weight, std=0.02)
@@ -128,13 +134,13 @@ class SmallNet(nn.Module):
         blocks = F.pixel_unshuffle(rgb, config.stem)
         detail = self.stem(torch.cat([blocks, F.avg_pool2d(cues, config.stem)], dim=1) if config.cues else blocks)
         known = self._known(rgb)
-        scales = [detail + known[0]]
+        scales = [detail := detail + known[0]]
         for down, more in zip(self.down, known[1:], strict=True):
             scales.append(down(F.gelu(scales[-1])) + more)
         rows, columns = scales[-1].shape[-2:]
         tokens = rearrange(scales[-1], "b d h w -> b (h w) d")
 
-        length = slots.shape[1]
+        length, absent = slots.shape[1], ~slots[..., None, None]
         queries = self.queries[:length] + self.count(counts.long())[:, None, None]
         context = rearrange(queries, "b l t d -> b (l t) d")
         mask = slots.repeat_interleave(config.slot_tokens, dim=1)
@@ -143,17 +149,28 @@ class SmallNet(nn.Module):
             tokens, context = block(tokens, context, picture_rope, slot_rope, context_mask=mask)
 
         grid = rearrange(self.token_norm(tokens), "b (h w) d -> b d h w", h=rows)
-        for up, skip in zip(self.up, reversed(scales[:-1]), strict=True):
+        for up, skip in zip(self.up[:-1], reversed(scales[1:-1]), strict=True):
             grid = up(grid, skip)
-        features = self.head(grid)
-        joined = self.slot_norm(rearrange(context, "b (l t) d -> b l (t d)", t=config.slot_tokens))
+        features = self.head(self.up[-1](grid, detail))
+        drafts: list[Tensor] = []
+        for closer in self.closer:
+            drafts.append(_scores(self._read(context)[0][:, :, :1], features)[:, :, 0].masked_fill(absent, -1e4))
+            seen = F.avg_pool2d(drafts[-1].detach().float().softmax(1), 2)
+            context, grid = closer(context, grid, seen.repeat_interleave(config.slot_tokens, dim=1), mask)
+        features = self.head(self.up[-1](grid, detail)) if drafts else features
+        vectors, presence, depth = self._read(context)
+        scores = _scores(vectors, features)
+        visible = scores[:, :, 0].masked_fill(absent, -1e4)
+        colours = scores[:, :, 2:] + F.avg_pool2d(rgb, config.stem)[:, None]
+        earlier = torch.stack(drafts, dim=1) if drafts else None
+        return SmallOutput(visible, scores[:, :, 1], colours, presence, depth, earlier)
+
+    def _read(self, context: Float[Tensor, "b t d"]) -> tuple[Tensor, Tensor, Tensor]:
+        """What slots say: five vectors to read features with (visible, alpha, colours), presence and depth."""
+        joined = self.slot_norm(rearrange(context, "b (l t) d -> b l (t d)", t=self.config.slot_tokens))
         readout = self.slot_mlp(joined)
         vectors = rearrange(readout[..., :-2], "b l (k f) -> b l k f", k=5)
-        scores = torch.einsum("blkf,bfhw->blkhw", vectors[..., :-1] * config.features**-0.5, features)
-        scores = scores + vectors[..., -1][..., None, None]
-        visible = scores[:, :, 0].masked_fill(~slots[..., None, None], -1e4)
-        colours = scores[:, :, 2:] + F.avg_pool2d(rgb, config.stem)[:, None]
-        return SmallOutput(visible, scores[:, :, 1], colours, readout[..., -2], readout[..., -1])
+        return vectors, readout[..., -2], readout[..., -1]
 
     def _known(self, rgb: Float[Tensor, "b 3 H W"]) -> list[Tensor | float]:
         """What the backbone adds at each scale. It stays as it came: only what is read from it is learned."""
@@ -180,10 +197,13 @@ def finer(state: dict[str, Tensor], before: SmallConfig, after: SmallConfig) -> 
     """Weights of a network with a finer stem, and with cues, that answers as the one before did to the same picture
     twice as large: every block's weight is spread evenly over the pixels it is now made of, the cues' are zero.
 
-    Raises CheckpointError when the two differ in anything else than area, stem and cues.
+    Rounds may be added too; their weights are not in what is returned. Raises CheckpointError when the two differ in
+    anything else than area, stem, cues and rounds.
     """
-    if replace(before, area=after.area, stem=after.stem, cues=after.cues) != after or after.stem % before.stem:
-        raise CheckpointError(f"weights for {before} cannot become weights for {after}: only stem and cues may grow")
+    grown = replace(before, area=after.area, stem=after.stem, cues=after.cues, rounds=max(before.rounds, after.rounds))
+    if grown != after or after.stem % before.stem:
+        may = "only stem, cues and rounds may grow"
+        raise CheckpointError(f"weights for {before} cannot become weights for {after}: {may}")
     weight, times = state["stem.weight"], after.stem // before.stem
     blocks, old = weight[:, : 3 * before.stem**2], weight[:, 3 * before.stem**2 :]
     side = before.stem
@@ -193,11 +213,10 @@ def finer(state: dict[str, Tensor], before: SmallConfig, after: SmallConfig) -> 
     return state | {"stem.weight": torch.cat([spread, old, fresh], dim=1)}
 
 
-def _silent(layer: nn.Conv2d) -> nn.Conv2d:
-    """A convolution that says nothing until it has learned to."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer
+def _scores(vectors: Float[Tensor, "b l k f1"], features: Float[Tensor, "b f h w"]) -> Float[Tensor, "b l k h w"]:
+    """Vectors, with an offset as their last number, read out against features."""
+    scale = features.shape[1] ** -0.5
+    return torch.einsum("blkf,bfhw->blkhw", vectors[..., :-1] * scale, features) + vectors[..., -1][..., None, None]
 
 
 class _Down(nn.Module):

@@ -60,7 +60,8 @@ def start_from(path: Path, network: nn.Module, config: Network) -> None:
     """Give a network the EMA weights of a checkpoint of its kind.
 
     An RGBA-VAE may start from an RGB VAE: then alpha is not read yet and opaque everywhere (arXiv 2512.15603, 3.1). A
-    small network may start from one that sees less: a smaller picture, no cues. A LoRA's network takes its additions.
+    small network may start from one that sees less: a smaller picture, no cues, fewer closer looks. A LoRA's network
+    takes its additions.
     Raises CheckpointError when the checkpoint is of another kind or shape, or a LoRA for other weights.
     """
     kind = kind_of(config)
@@ -75,6 +76,8 @@ def start_from(path: Path, network: nn.Module, config: Network) -> None:
         raise CheckpointError(f"{path} is a LoRA for other weights than those of SHA-256 {config.base[:12]}…")
     if isinstance(config, SmallConfig):
         state = finer(state, from_json(SmallConfig, saved), config)
+        fresh = {name: value for name, value in network.state_dict().items() if name.startswith("closer.")}
+        state = fresh | state
     own = {name: tuple(value.shape) for name, value in trained(network).items()}
     checkpoint.require_shapes(state, own, f"the {kind} to train")
     network.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)

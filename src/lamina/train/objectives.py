@@ -29,7 +29,8 @@ def visible_weights(alpha_bmhw_01: Float[Tensor, "b M h w"]) -> Float[Tensor, "b
 
 def small_objective(network: Any, batch: Batch) -> tuple[Tensor, dict[str, float]]:
     """Loss of the compact network: cross-entropy and Dice of who is seen, alpha with hidden parts, hidden colours,
-    presence and depth order. `network` is a SmallNet or a compiled one."""
+    presence and depth order; of what was said before closer looks, who is seen. `network` is a SmallNet or a compiled
+    one."""
     output = _answer(network, batch)
     with torch.autocast(batch.picture.device.type, enabled=False):  # only the network computes in less than float32
         layers = batch.layers.float() / 255
@@ -47,7 +48,8 @@ def small_objective(network: Any, batch: Batch) -> tuple[Tensor, dict[str, float
 def _answer(network: Any, batch: Batch) -> SmallOutput:
     """What the network says of the pictures, in float32."""
     picture = (batch.picture.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-    return SmallOutput(*(value.float() for value in network(picture, batch.counts, batch.slots)))
+    answer: SmallOutput = network(picture, batch.counts, batch.slots)
+    return SmallOutput(**{name: value.float() for name, value in answer._asdict().items() if value is not None})
 
 
 def match(output: SmallOutput, seen: Float[Tensor, "b M h w"], truth: Int[Tensor, " b"]) -> Int[Tensor, "b M"]:
@@ -78,11 +80,17 @@ def _losses(
         picked = index.reshape(*index.shape, *([1] * (values.ndim - 2))).expand(-1, -1, *values.shape[2:])
         return values.gather(1, picked)
 
-    log_weights = of_slots(output.visible.log_softmax(1))
-    cross = -(seen * log_weights * there[..., None, None]).sum(1).mean()
-    weights = log_weights.exp()
-    dice = 1 - (2 * (weights * seen).sum((-1, -2)) + 1) / (weights.sum((-1, -2)) + seen.sum((-1, -2)) + 1)
-    dice = (dice * there).sum() / total
+    def of_masks(logits: Tensor) -> tuple[Tensor, Tensor]:
+        log_weights = of_slots(logits.log_softmax(1))
+        cross = -(seen * log_weights * there[..., None, None]).sum(1).mean()
+        weights = log_weights.exp()
+        dice = 1 - (2 * (weights * seen).sum((-1, -2)) + 1) / (weights.sum((-1, -2)) + seen.sum((-1, -2)) + 1)
+        return cross, (dice * there).sum() / total
+
+    cross, dice = of_masks(output.visible)
+    draft = torch.zeros_like(cross)
+    if output.drafts is not None:
+        draft = torch.stack([torch.stack(of_masks(early)).sum() for early in output.drafts.unbind(1)]).mean()
 
     upper = there.clone()
     upper[:, 0] = 0
@@ -108,11 +116,12 @@ def _losses(
     pairs[:, 0] = 0
     order = (F.softplus(-nearer) * pairs).sum() / pairs.sum().clamp_min(1)
 
-    loss = cross + dice + 0.5 * cover + 0.3 * tint + 0.3 * presence + 0.2 * order
+    loss = cross + dice + 0.5 * draft + 0.5 * cover + 0.3 * tint + 0.3 * presence + 0.2 * order
     parts = {
         "loss": loss,
         "cross": cross,
         "dice": dice,
+        "draft": draft,
         "alpha": cover,
         "rgb": tint,
         "presence": presence,
