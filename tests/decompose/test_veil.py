@@ -48,6 +48,36 @@ def test_its_alpha_and_colour_are_found(colour, ground):
     assert np.abs(found.mean(axis=0) - colour).max() < 8
 
 
+def sky_and_meadow():
+    """A gradient of four stops above a flat colour: no gradient as a whole."""
+    down = np.linspace(0, 1, SIZE[0])
+    stops = ((30, 90, 200, 240), (40, 70, 110, 190), (120, 110, 110, 90))
+    sky = np.stack([np.interp(down, (0, 0.2, 0.5, 1), stop) for stop in stops], axis=-1)
+    picture = np.repeat(sky[:, None], SIZE[1], axis=1)
+    picture[200:] = (60, 140, 50)
+    return picture
+
+
+def test_a_shadow_on_a_broken_gradient_is_found():
+    _, mask, cast = card()
+    picture = np.where(mask[..., None] > 0, (250, 250, 250), sky_and_meadow() * (1 - cast[..., None]))
+    veil = find_veil(np.floor(picture + 0.5).astype(np.uint8), find_borders((mask > 0).astype(np.uint8)))
+    assert veil is not None
+    alpha = cv2.resize(veil.premul[..., 3], SIZE[::-1])
+    around = (mask == 0) & (cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0) & (cast > 0.08)
+    assert np.abs(alpha - cast)[around].mean() < 0.05
+    assert alpha[cast < 0.005].max() < 0.05
+
+
+def test_what_hides_the_ground_is_no_veil():
+    """A soft white cloud on light blue would need an alpha of nearly one."""
+    _, mask, cast = card(strength=1.0)
+    cloud = np.clip(12 * cast, 0, 1)[..., None]
+    picture = np.where(mask[..., None] > 0, (20, 60, 160), (225, 232, 242) + cloud * (30, 23, 13))
+    veil = find_veil(np.floor(picture + 0.5).astype(np.uint8), find_borders((mask > 0).astype(np.uint8)))
+    assert veil is None or veil.premul[..., 3].max() < 0.02
+
+
 @pytest.mark.parametrize("spoil", ["restless ground", "hard thing", "endless"])
 def test_what_is_no_veil_is_left_in_the_ground(spoil):
     picture, mask, _ = card(strength=0)

@@ -56,6 +56,17 @@ def test_weights_stored_in_bytes_come_back_within_half_a_step(tmp_path: Path) ->
     assert not loaded["linear"][3].any()
 
 
+@pytest.mark.parametrize("scale", [None, torch.ones(3)], ids=["none", "too short"])
+def test_bytes_without_their_scales_are_refused(tmp_path: Path, scale: torch.Tensor | None) -> None:
+    stored = checkpoint.in_bytes({"linear": torch.randn(80, 64)})
+    del stored["linear.scale"]
+    if scale is not None:
+        stored["linear.scale"] = scale
+    checkpoint.save(tmp_path / "x.safetensors", stored, VAE, kind="vae")
+    with pytest.raises(CheckpointError, match="linear in bytes without a scale for each row"):
+        checkpoint.load(tmp_path / "x.safetensors", "vae")
+
+
 def test_another_kind_is_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "x.safetensors", {}, VAE, kind="vae")
     with pytest.raises(CheckpointError, match=r"kind 'vae', expected 'small'"):

@@ -2,9 +2,8 @@
 
 Beyond some reach of everything the ground is seen as it is. Where nearly all of that is one gradient, so is the rest.
 Else it goes on towards the things as the gradient that most of it lies on plus a membrane, every piece between hard
-edges for itself. How far that can be trusted is
-tried: a ring of ground just beyond the reach is told from what lies farther off still, and where that fails the reach
-is narrowed. Knows arrays only.
+edges for itself. How far that can be trusted is tried: a ring of ground just beyond the reach is told from what lies
+farther off still, and where that fails the reach is narrowed. Knows arrays only.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false

@@ -83,7 +83,15 @@ def load(path: Path, kind: str, device: str = "cpu") -> tuple[dict[str, Any], di
     if header.kind != kind:
         raise CheckpointError(f"{path} holds a network of kind '{header.kind}', expected '{kind}'")
     with safe_open(path, "pt", device=device) as file:
-        return header.config, _widened({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    scales = {
+        name: stored.pop(name + _SCALE, None) for name, value in stored.copy().items() if value.dtype == torch.int8
+    }
+    for name, scale in scales.items():
+        if scale is None or scale.shape != stored[name].shape[:1]:
+            raise CheckpointError(f"{path} has {name} in bytes without a scale for each row")
+        stored[name] = (stored[name].flatten(1) * scale[:, None]).reshape(stored[name].shape)
+    return header.config, stored
 
 
 def in_bytes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -99,16 +107,6 @@ def in_bytes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         stored[name] = (rows / scale).round().to(torch.int8).reshape(value.shape)
         stored[name + _SCALE] = scale.squeeze(1)
     return stored
-
-
-def _widened(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    scales = {name + _SCALE for name, value in stored.items() if value.dtype == torch.int8} & set(stored)
-    state: dict[str, Tensor] = {}
-    for name, value in stored.items():
-        if name not in scales:
-            scale = stored[name + _SCALE] if name + _SCALE in scales else None
-            state[name] = value if scale is None else (value.flatten(1) * scale[:, None]).reshape(value.shape)
-    return state
 
 
 def read_header(path: Path) -> Header:
