@@ -1,11 +1,13 @@
+import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lamina.data.art import Bank, build_bank
+from lamina.data.art import SOURCES, Bank, build_bank
 from lamina.errors import InputError
 
 
@@ -45,6 +47,21 @@ def test_permissive_bank_takes_only_art_of_permissive_licence(tmp_path: Path) ->
     clip_art(tmp_path / "art" / "tuxpaint-stamps-default" / "stamps" / "b.png", disc)
     assert set(build_bank(tmp_path / "art", tmp_path / "all")) == {"openclipart-png", "tuxpaint-stamps-default"}
     assert set(build_bank(tmp_path / "art", tmp_path / "free", permissive=True)) == {"openclipart-png"}
+
+
+def test_where_the_art_lies_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = tuple(replace(source, keep=3) for source in SOURCES)
+    monkeypatch.setattr("lamina.data.art.SOURCES", few)
+    disc = np.zeros((100, 100), np.uint8)
+    disc[:60, :80] = 255
+    disc[60:, :40] = 255
+    banks: list[str] = []
+    for where in ("here", "there"):
+        for name in "abcdefghijkl":
+            clip_art(tmp_path / where / "openclipart-png" / "png" / f"{name}.png", disc)
+        build_bank(tmp_path / where, tmp_path / f"bank-{where}")
+        banks.append(hashlib.sha256((tmp_path / f"bank-{where}" / "bank.npy").read_bytes()).hexdigest())
+    assert banks[0] == banks[1]
 
 
 def test_art_folder_without_art_is_refused(tmp_path: Path) -> None:

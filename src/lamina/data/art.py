@@ -191,7 +191,7 @@ def build_bank(
     for step, (source, path) in enumerate(files):
         if on_step:
             on_step(step, len(files))
-        held = _hash(path.relative_to(art)) % 12 == 0
+        held = _hash(path, art) % 12 == 0
         if source.kind == "font":
             if not any(word in path.name.lower() for word in _FOREIGN_FONTS) and _opens(path):
                 index["fonts"].append((str(path), held))
@@ -223,7 +223,7 @@ def _files(art: Path, permissive: bool) -> Iterator[tuple[Source, Path]]:
         if permissive and not source.permissive:
             continue
         paths = [path for folder in sorted(art.glob(source.package)) for path in folder.glob(source.glob)]
-        for path in sorted(paths, key=_hash)[: source.keep]:
+        for path in sorted(paths, key=lambda path: _hash(path, art))[: source.keep]:
             yield source, path
 
 
@@ -234,8 +234,9 @@ def _opens(path: Path) -> bool:
         return False
 
 
-def _hash(path: Path) -> int:
-    return int.from_bytes(hashlib.sha256(str(path).encode()).digest()[:6], "big")
+def _hash(path: Path, art: Path) -> int:
+    """The same wherever the art lies."""
+    return int.from_bytes(hashlib.sha256(str(path.relative_to(art)).encode()).digest()[:6], "big")
 
 
 def _cutout(path: Path) -> np.ndarray | None:

@@ -101,6 +101,7 @@ def train(
     when the folder holds a run of another configuration.
     """
     torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)  # gradients of sure masks are that small, and cost some CPUs half of their time
     torch.manual_seed(config.seed)
     with group(config.device) as (ranks, device), warnings.catch_warnings():
         # Norms keep float32 weights under autocast, which torch has no fused kernel for.
