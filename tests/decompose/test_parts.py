@@ -120,3 +120,14 @@ def test_letters_on_a_layer_do_not_become_ground_for_the_scraps_of_it_between_th
     label[letters] = 2
     assert (keep_whole(label, letters)[letters] == 2).all()
     assert (keep_whole(label, np.zeros_like(letters))[letters] == 0).all()
+
+
+def test_a_glint_the_ground_s_colour_closes_and_a_mesh_stays_open():
+    label, picture = np.zeros((400, 400), np.uint8), np.full((400, 400, 3), 120, np.uint8)
+    label[20:380, 20:380], picture[20:380, 20:380] = 2, (200, 20, 20)
+    label[100:102, 100:105], picture[100:102, 100:105] = 0, 120
+    assert (close_gaps(label, picture)[100:102, 100:105] == 2).all()
+    for row in range(30, 370, 10):
+        for column in range(30, 370, 10):
+            label[row : row + 2, column : column + 2], picture[row : row + 2, column : column + 2] = 0, 120
+    assert np.array_equal(close_gaps(label, picture), label)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
+from lamina.decompose.bridge import bridge
 from lamina.decompose.fill import continue_colours, membrane
 from lamina.decompose.trend import gradient_of
 
@@ -75,8 +76,8 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
     share = _share(~sound)[..., None]
     alike = _look_alike(colours, sound) if share.any() else None
     if alike is None:
-        return membrane(colours, known)
-    smooth = membrane(colours, sound)
+        return bridge(colours, sound, membrane(colours, sound))
+    smooth = bridge(colours, sound, membrane(colours, sound))
     return smooth + share * (alike + membrane(colours - alike, sound) - smooth)
 
 

@@ -44,6 +44,12 @@ _GAP_OF_THING = 0.03
 _GAP_UNLIKE = 25.0
 """A hole in a thing, as in a ring, differs by less (0-255) from the ground around the thing; a gap by more."""
 
+_GLINT = (1e-4, 1e-3)
+"""A gap below these shares of the canvas and of its thing is a glint on it, whatever it looks like, ..."""
+
+_MESH = 1e-2
+"""... unless such gaps are more than this share of the thing: then it is a mesh."""
+
 _GAP_SCALE = 4
 """The ground's colour is continued at so many times less than working size."""
 
@@ -84,7 +90,8 @@ def keep_whole(label: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]
 
 
 def close_gaps(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    """Labels where small islands of the ground inside a thing are the thing's, unless they look like the ground."""
+    """Labels where small islands of the ground inside a thing are the thing's, unless they look like the ground; glints
+    are always."""
     found: Any = cv2.connectedComponentsWithStats((label == 0).astype(np.uint8), connectivity=4)
     _, parts, stats, _ = found
     left, top, width, height, area = stats.T
@@ -96,19 +103,27 @@ def close_gaps(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"])
     ground = _continued(rgb, (label == 0) & ~small[parts])
     things, thing_area, owner = _connected(label)
     out = label.copy()
+    glints: list[tuple[int, int]] = []
     for number in np.flatnonzero(small):
         rows = slice(top[number] - 1, top[number] + height[number] + 1)
         columns = slice(left[number] - 1, left[number] + width[number] + 1)
         island = parts[rows, columns] == number
         rim = (cv2.dilate(island.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~island
         around, length = np.unique(things[rows, columns][rim], return_counts=True)
-        thing, most = around[length.argmax()], length.max()
+        thing, most = int(around[length.argmax()]), length.max()
         if most < _GAP_WITHIN * rim.sum() or area[number] >= _GAP_OF_THING * thing_area[thing]:
             continue
         unlike = rgb[rows, columns][island] - ground[rows, columns][island]
         if np.abs(unlike).mean(axis=0).max() >= _GAP_UNLIKE:
             out[rows, columns][island] = owner[thing]
-    return out
+        elif area[number] < min(_GLINT[0] * label.size, _GLINT[1] * thing_area[thing]):
+            glints.append((int(number), thing))
+    through = np.bincount([thing for _, thing in glints], [area[number] for number, _ in glints], thing_area.size)
+    new = np.zeros(area.size, np.uint8)
+    for number, thing in glints:
+        if through[thing] < _MESH * thing_area[thing]:
+            new[number] = owner[thing]
+    return np.where(new[parts] > 0, new[parts], out)
 
 
 def _continued(rgb: UInt8[np.ndarray, "h w 3"], known: Any) -> Any:
