@@ -63,13 +63,16 @@ _DEEP = (16, 12.0)
 """A hole is smooth altogether, as below a letter, unless it is the longer side over the first deep somewhere, and so
 many pixels."""
 
+_OFF = 40
+"""Deep holes are bridged from so far off their sides, the longer side over this: beside them things leave shadows."""
+
 _ISLAND = 0.01
 """Something known that lies in the hole for itself and is smaller than this share of the picture is a thing's scrap."""
 
 
 def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
     """Colours (0-255) at every pixel: kept where `known` but for scraps, elsewhere a gradient's where nearly all lies
-    on one, else more of what is known, and smooth where too little is."""
+    on one, else what goes on from side to side, more of what is known, and smooth where too little is."""
     if not known.any() or known.all() or gradient_of(colours, known) is not None:
         return continue_colours(colours, known)
     sound = _without_scraps(known)
@@ -78,7 +81,13 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
     if alike is None:
         return bridge(colours, sound, membrane(colours, sound))
     smooth = bridge(colours, sound, membrane(colours, sound))
-    return smooth + share * (alike + membrane(colours - alike, sound) - smooth)
+    inner = bridge(colours, _off(sound), alike + membrane(colours - alike, sound))
+    return smooth + share * (inner - smooth)
+
+
+def _off(known: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    reach = 2 * round(max(known.shape) / _OFF) + 1
+    return cv2.erode(known.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
 
 
 def _share(hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
