@@ -82,10 +82,10 @@ def _evaluate(args: argparse.Namespace) -> int:
         raise InputError(f"{', '.join(map(flag, settings))}: for a released model alone; name it with --model")
     if args.side < 32:
         raise InputError(f"--side is {args.side}, expected at least 32")
-    return _measure_vae(args) if args.vae else _measure_layers(args)
+    return _measure_vae(args) if args.vae else _measure_layers(args, settings)
 
 
-def _measure_layers(args: argparse.Namespace) -> int:
+def _measure_layers(args: argparse.Namespace, settings: dict[str, Any]) -> int:
     with importing():
         from lamina import __version__
         from lamina.evaluate import dataset, predict, report, run
@@ -94,7 +94,6 @@ def _measure_layers(args: argparse.Namespace) -> int:
         report.check_place(args.output)
         cases = dataset.find(args.dataset)[: args.limit]
     pictures: dict[str, str] = {}
-    settings = take_settings(args)
 
     def keep(row: "Row", shown: "Shown") -> None:
         pictures[row.name] = shown_pictures(shown)
