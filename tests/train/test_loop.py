@@ -85,6 +85,16 @@ def test_training_lowers_the_loss_and_validates_with_the_average(tmp_path: Path,
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 30
 
 
+def test_denormals_are_flushed_while_training_and_not_after(tmp_path: Path, data: SceneBatches) -> None:
+    def tiny() -> float:
+        return torch.tensor(1e-40).item()
+
+    seen: list[float] = []
+    train(config(tmp_path), small_objective, data, on_step=lambda *_: seen.append(tiny()))
+    assert set(seen) == {0.0}
+    assert tiny() > 0
+
+
 def test_folder_of_another_run_is_refused(tmp_path: Path, data: SceneBatches) -> None:
     train(config(tmp_path, steps=1), small_objective, data)
     with pytest.raises(CheckpointError, match="another configuration"):

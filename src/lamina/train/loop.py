@@ -9,7 +9,8 @@ import json
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -101,14 +102,24 @@ def train(
     when the folder holds a run of another configuration.
     """
     torch.set_num_threads(config.threads)
-    torch.set_flush_denormal(True)  # gradients of sure masks are that small, and cost some CPUs half of their time
     torch.manual_seed(config.seed)
-    with group(config.device) as (ranks, device), warnings.catch_warnings():
+    with group(config.device) as (ranks, device), _no_denormals(), warnings.catch_warnings():
         # Norms keep float32 weights under autocast, which torch has no fused kernel for.
         warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
         # FSDP warns of writing into views that a module returns; nothing here does.
         warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
         return _Loop(config, objective, ranks, device, network).run(data, validate, sheet, on_step)
+
+
+@contextmanager
+def _no_denormals() -> Generator[None]:
+    """Numbers too small to be normal are 0: gradients of sure masks are, and cost some CPUs half of their time."""
+    before = torch.tensor(1e-40).item() == 0.0  # it is a state of the processor, which everything else lives with
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 class _Loop:
