@@ -137,14 +137,14 @@ def round_u8(values_255: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
     return np.clip(np.floor(values_255 + 0.5), 0, 255).astype(np.uint8)
 
 
-def channel_max(values: Num[np.ndarray, "h w c"]) -> Num[np.ndarray, "h w"]:
-    """The largest of a few channels: what `max(axis=2)` gives, in a tenth of its time."""
-    return functools.reduce(np.maximum, np.moveaxis(values, 2, 0))
+def channel_max(values: Num[np.ndarray, "*any c"]) -> Num[np.ndarray, "*any"]:
+    """The largest of a few channels: what `max(axis=-1)` gives, in a tenth of its time."""
+    return functools.reduce(np.maximum, np.moveaxis(values, -1, 0))
 
 
-def channel_sum(values: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w"]:
-    """The sum of a few channels: what `sum(axis=2)` gives, in a tenth of its time."""
-    return functools.reduce(np.add, np.moveaxis(values, 2, 0))
+def channel_sum(values: Num[np.ndarray, "*any c"]) -> Num[np.ndarray, "*any"]:
+    """The sum of a few channels, of their type: what `sum(axis=-1)` gives, in a tenth of its time."""
+    return functools.reduce(np.add, np.moveaxis(values, -1, 0))
 
 
 def freeze(array: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
-from scipy import ndimage, sparse
+from scipy import sparse
 
 from lamina.pixels import channel_max
 
@@ -106,8 +106,14 @@ def lines(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
             continue
         alike = _in_one_row(top[found], (top + height)[found], left[found], (left + width)[found])
         # The fringe of a thin letter is mixed with the ground: its core tells the colour.
-        core = contrast >= 0.8 * ndimage.maximum(contrast, parts, np.arange(count))[parts]
-        colour = np.stack([ndimage.mean(lab[..., c], parts * core, found) for c in range(3)], axis=-1)
+        inked = np.nonzero(parts)
+        part, strength = parts[inked], contrast[inked]
+        strongest = np.zeros(count, contrast.dtype)
+        np.maximum.at(strongest, part, strength)
+        core = strength >= 0.8 * strongest[part]
+        ink, of = lab[inked][core], part[core]
+        total = np.stack([np.bincount(of, channel, count) for channel in ink.T], axis=-1)
+        colour = (total / np.maximum(np.bincount(of, minlength=count), 1)[:, None])[found]
         alike &= np.square(colour[:, None] - colour).sum(axis=2) < _LIKE**2
         groups, group = sparse.csgraph.connected_components(sparse.csr_matrix(alike), directed=False)
         large = np.bincount(group, minlength=groups) >= _LEAST_LETTERS
@@ -126,7 +132,7 @@ def common_borders(regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 
         ys, xs = np.nonzero(a != b)
         a, b = a[ys, xs].astype(np.int64), b[ys, xs]
         keys.append(np.minimum(a, b) * count + np.maximum(a, b))
-        steps.append(np.abs(rgb[one][ys, xs].astype(np.int16) - rgb[other][ys, xs]).max(axis=1))
+        steps.append(channel_max(np.abs(rgb[one][ys, xs].astype(np.int16) - rgb[other][ys, xs])))
     pairs, index = np.unique(np.concatenate(keys), return_inverse=True)
     length = np.bincount(index).astype(np.float32)
     return pairs // count, pairs % count, length, np.bincount(index, np.concatenate(steps)) / length

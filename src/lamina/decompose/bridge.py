@@ -13,7 +13,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+
+from lamina.pixels import channel_sum
 
 __all__ = ["bridge"]
 
@@ -37,42 +39,45 @@ def bridge(
     agree as a rule; what is known is left as `smooth` has it."""
     weight = known.astype(np.float32)
     mass = np.maximum(cv2.blur(weight, (3, 3)), 1e-6)[..., None]
-    sides = cv2.blur((colours * weight[..., None]).astype(np.float32), (3, 3)) / mass
+    sides = (cv2.blur((colours * weight[..., None]).astype(np.float32), (3, 3)) / mass).reshape(-1, 3)
     hole = np.nonzero(~known)
     least = float(max(known.shape)) ** -2  # a bridge over the whole picture says as much as `smooth`
     found: Any = cv2.connectedComponents((~known).astype(np.uint8))
     count, own = found[0], found[1][hole]
     area = np.maximum(np.bincount(own, minlength=count), 1)
-    total = np.full((hole[0].size, 1), least, np.float32)
+    total = np.full(hole[0].size, least, np.float32)
     said = least * smooth[hole].astype(np.float32)
-    for step in _DIRECTIONS:
-        (one, near), (other, far) = (_reached(sides, known, sign * step[0], sign * step[1]) for sign in (1, -1))
-        one, near, other, far = one[hole], near[hole], other[hole], far[hole]
-        span = (near + far) * float(np.hypot(*step))
-        agree = np.exp(-np.square(one - other).sum(axis=1) / _AGREE**2)
+    for down, across in _DIRECTIONS:
+        one, other = (_met(known, sign * down, sign * across)[hole] for sign in (1, -1))
+        near, far = (_steps(hole, met, known.shape[1], down, across) for met in (one, other))
+        one, other = sides.take(one, axis=0), sides.take(other, axis=0)
+        agree = np.exp(-channel_sum(np.square(one - other)) / _AGREE**2) * (np.maximum(near, far) < _NEVER)
         rule = np.clip((np.bincount(own, agree, count) / area - _CHANCE) / (_LAW - _CHANCE), 0, 1)
-        trust = (agree * rule[own]).astype(np.float32)[:, None] / np.square(span)
-        said += trust * (far * one + near * other) / (near + far)
+        span = near + far
+        trust = (agree * rule[own]).astype(np.float32) / (np.square(span) * np.float32(down**2 + across**2))
+        said += (trust * far / span)[:, None] * one + (trust * near / span)[:, None] * other
         total += trust
     out = smooth.astype(np.float32, copy=True)
-    out[hole] = said / total
+    out[hole] = said / total[:, None]
     return out
 
 
-def _reached(
-    sides: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"], down: int, across: int
-) -> tuple[Any, Any]:
-    """The colour that is met first on the way back against (down, across), and after how many steps."""
+def _met(known: Bool[np.ndarray, "h w"], down: int, across: int) -> Int[np.ndarray, "h w"]:
+    """Which known pixel, counted along the rows, is met first on the way back against (down, across); -1 for none."""
+    width = known.shape[1]
+    met = np.where(known, np.arange(known.size, dtype=np.int32).reshape(known.shape), np.int32(-1))
     if down == 0:
-        found, steps = _reached(sides.swapaxes(0, 1), known.T, across, 0)
-        return found.swapaxes(0, 1), steps.swapaxes(0, 1)
-    height, width = known.shape
-    found = sides.copy()
-    steps = np.where(known, 0, _NEVER).astype(np.float32)[..., None]
-    into, out_of = slice(max(0, across), width + min(0, across)), slice(max(0, -across), width - max(0, across))
-    rows = range(down, height) if down > 0 else range(height - 1 + down, -1, -1)
-    for row in rows:
-        here = ~known[row, into]
-        found[row, into][here] = found[row - down, out_of][here]
-        steps[row, into][here] = steps[row - down, out_of][here] + 1
-    return found, steps
+        lines, step, into, out_of = met.T, across, slice(None), slice(None)
+    else:
+        lines, step = met, down
+        into, out_of = slice(max(0, across), width + min(0, across)), slice(max(0, -across), width - max(0, across))
+    for line in range(step, len(lines)) if step > 0 else range(len(lines) - 1 + step, -1, -1):
+        here = lines[line, into]
+        np.copyto(here, lines[line - step, out_of], where=here < 0)
+    return met
+
+
+def _steps(hole: Any, met: Int[np.ndarray, " n"], width: int, down: int, across: int) -> Float[np.ndarray, " n"]:
+    """Steps of (down, across) from the hole's pixels to those met."""
+    away = np.abs(hole[0] - met // width) / down if down else np.abs(hole[1] - met % width) / across
+    return np.where(met < 0, _NEVER, away).astype(np.float32)

@@ -137,10 +137,10 @@ def upper_share(
     Borders.
     """
     line = upper[:, :3] - lower[:, :3]
-    length = np.square(line).sum(axis=1)
+    length = channel_sum(np.square(line))
     offset = here - lower[:, :3]
-    share = (offset * line).sum(axis=1) / np.maximum(length, 1e-3)
-    beside = np.square(offset - np.clip(share, 0, 1)[:, None] * line).sum(axis=1)
+    share = channel_sum(offset * line) / np.maximum(length, 1e-3)
+    beside = channel_sum(np.square(offset - np.clip(share, 0, 1)[:, None] * line))
     restless = lower[:, 3] + upper[:, 3] + _NOISE**2
     trust = length / (length + 4 * restless) * np.exp(-beside / (0.1 * length + 2 * restless))
     trust *= np.clip(reach - np.abs(depth), 0, 1)

@@ -56,15 +56,13 @@ def _fill(values: Any, known: Any) -> Any:
     share = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
     below = cv2.resize(values, half, interpolation=cv2.INTER_AREA).reshape(half[1], half[0], -1)
     below /= np.maximum(share, 1e-6)[..., None]
-    below[share < 1e-6] = 0
     coarse = _fill(below, (share >= 1e-6).astype(np.float32))
     out = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, -1)
-    keep = known[..., None] > 0
-    np.copyto(out, values, where=keep)
+    keep = (known > 0).astype(np.uint8)
+    cv2.copyTo(values, keep, out)
     for _ in range(_SWEEPS):
-        relaxed = cv2.filter2D(out, -1, _CROSS, borderType=cv2.BORDER_REPLICATE).reshape(out.shape)
-        np.copyto(relaxed, values, where=keep)
-        out = relaxed
+        out = cv2.filter2D(out, -1, _CROSS, borderType=cv2.BORDER_REPLICATE).reshape(out.shape)
+        cv2.copyTo(values, keep, out)
     return out
 
 

@@ -30,6 +30,7 @@ from lamina.decompose.regions import part_where_sure, vote
 from lamina.decompose.veil import Veil, find_veil
 from lamina.decompose.working import Working
 from lamina.document.layer import Layer
+from lamina.pixels import channel_sum
 
 __all__ = ["Coarse", "lift", "seen_labels"]
 
@@ -194,8 +195,8 @@ def _variance(mean: Any, mean_square: Any, seen: Any) -> Any:
     total = cv2.blur(weight, (5, 5))
     mass = np.maximum(total, 1e-6)[..., None]
     local, local_square = (cv2.blur(v * weight[..., None], (5, 5)) / mass for v in (mean, mean_square))
-    variance = np.maximum(local_square - np.square(local), 0).sum(axis=2, keepdims=True)
-    return membrane(variance, total > 0.01)
+    variance = channel_sum(np.maximum(local_square - np.square(local), 0))
+    return membrane(variance[..., None], total > 0.01)
 
 
 def _hidden_alpha(

@@ -6,6 +6,7 @@ Memory beside the layers is bounded by the strips. Knows borders, sheets and the
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,12 @@ from jaxtyping import Bool, Float, UInt8
 from lamina.decompose.edges import Borders, upper_share
 from lamina.decompose.veil import Veil
 from lamina.document.layer import Layer, trimmed
-from lamina.pixels import round_u8
+from lamina.pixels import channel_max, round_u8
 
 __all__ = ["Sheet", "paint"]
 
-_STRIP_PIXELS = 1 << 18
-"""Full-size pixels finished at once."""
+_STRIP_PIXELS, _STRIPS = 1 << 18, 2
+"""Full-size pixels of a strip, and how many strips are painted at once."""
 
 _RIM = 8.0
 """Working pixels beside a thing in which its veil is told by the pixels themselves."""
@@ -60,11 +61,15 @@ def paint(
     scale = (borders.label.shape[0] / height, borders.label.shape[1] / width)
     canvases = [_Canvas(number, sheet, scale, (height, width)) for number, sheet in enumerate(sheets)]
     rows = max(8, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
+
+    def paint_strip(top: int) -> None:
         view = _View(scale=scale, rows=slice(top, min(height, top + rows)), columns=slice(0, width))
         strip = _look(view, picture, source, borders, canvases, veil)
         for canvas in canvases:
             canvas.paint(strip)
+
+    with ThreadPoolExecutor(_STRIPS) as pool:
+        list(pool.map(paint_strip, range(0, height, rows)))
     return [canvas.layer() for canvas in canvases]
 
 
@@ -274,7 +279,7 @@ def _explain(
     found = np.nonzero((cast[..., 3] > 0) & where)
     seen, ground, guess = here[found], plate[found], cast[found]
     bare = (seen - guess[:, :3]) / np.maximum(1 - guess[:, 3:], 1e-3)
-    off = np.abs(bare - ground).max(axis=1) > _GRAIN
+    off = channel_max(np.abs(bare - ground)) > _GRAIN
     seen, ground = seen[off], ground[off]
     alpha = _least_alpha(seen, ground)[:, None]
     guess[off] = np.concatenate([np.clip(seen - (1 - alpha) * ground, 0, 255 * alpha), alpha], axis=1)
@@ -315,7 +320,7 @@ def _add_veil(
 def _least_alpha(seen: Float[np.ndarray, "n 3"], ground: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
     """The least alpha of a colour in range that turns the ground into what is seen."""
     room = np.where(seen < ground, ground, 255 - ground)
-    return np.clip((np.abs(seen - ground) / np.maximum(room, 1)).max(axis=1), 0, 1)
+    return np.clip(channel_max(np.abs(seen - ground) / np.maximum(room, 1)), 0, 1)
 
 
 def _stretched(span: slice, scale: float, full: int) -> slice:

@@ -82,7 +82,7 @@ def settle(
         ys, xs = np.nonzero((weights[number] > _AROUND) & meets[number, label])
         here, y, x = picture[ys, xs].astype(np.float32), ys // _SCALE, xs // _SCALE
         there, own = usual[number, y, x], usual[label[ys, xs], y, x]
-        away, apart = np.square(here - there).sum(axis=1), np.square(own - there).sum(axis=1)
+        away, apart = channel_sum(np.square(here - there)), channel_sum(np.square(own - there))
         goes = (away < _NEARER * apart) & (apart > _PLAIN**2) & (away < _ALIKE**2) & (away < nearest[ys, xs])
         ys, xs = ys[goes], xs[goes]
         nearest[ys, xs], out[ys, xs] = away[goes], number
@@ -115,7 +115,7 @@ def _without_highlights(
 def _steps(picture: Any, where: Any, part: Any, count: int, side: int) -> Any:
     """For every part, the sum of the steps of colour within boxes of `side` pixels around its pixels."""
     edge: Any = cv2.morphologyEx(picture, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
-    return np.bincount(part, np.sqrt(np.square(edge[where].astype(np.float32)).sum(axis=1)), count)
+    return np.bincount(part, np.sqrt(channel_sum(np.square(edge[where].astype(np.float32)))), count)
 
 
 def _without_islands(

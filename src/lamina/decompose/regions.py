@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from lamina.pixels import channel_max
+from lamina.pixels import channel_max, channel_sum
 
 __all__ = ["part_where_sure", "segment", "vote"]
 
@@ -169,7 +169,7 @@ def _close(seeds: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> In
         for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0)):
             ny, nx = np.clip(ys + dy, 0, seeds.shape[0] - 1), np.clip(xs + dx, 0, seeds.shape[1] - 1)
             number = seeds[ny, nx]
-            far = np.abs(colour[ny, nx] - colour[ys, xs]).sum(axis=1)
+            far = channel_sum(np.abs(colour[ny, nx] - colour[ys, xs]))
             far[number <= 0] = 10_000
             better = far < best
             best[better], found[better] = far[better], number[better]

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from lamina.pixels import channel_max
+
 __all__ = ["gradient_of", "trend_of"]
 
 _CLEAN = 3.0
@@ -79,7 +81,7 @@ class _Samples:
 
     def share(self, surface: _Surface) -> float:
         """How much of them lies on a surface."""
-        return float((np.abs(self.wanted - surface(self.y, self.x)).max(axis=1) < _CLEAN).mean())
+        return float((channel_max(np.abs(self.wanted - surface(self.y, self.x))) < _CLEAN).mean())
 
     def polynomial(self, degree: int) -> _Surface | None:
         """Least squares without the worst fifth, or a median for a constant; None where there are too few."""
@@ -89,7 +91,7 @@ class _Samples:
         factors: Any = np.zeros((terms.shape[1], self.wanted.shape[1]))
         factors[0] = np.median(self.wanted, axis=0)
         for _ in range(4 if degree else 0):
-            off = np.abs(self.wanted - terms @ factors).max(axis=1)
+            off = channel_max(np.abs(self.wanted - terms @ factors))
             inside = off <= max(_CLEAN, float(np.quantile(off, 0.8)))
             factors = np.linalg.lstsq(terms[inside], self.wanted[inside], rcond=None)[0]
         return lambda y, x: _terms(y, x, degree) @ factors
