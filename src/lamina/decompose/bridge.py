@@ -44,15 +44,16 @@ def bridge(
     least = float(max(known.shape)) ** -2  # a bridge over the whole picture says as much as `smooth`
     found: Any = cv2.connectedComponents((~known).astype(np.uint8))
     count, own = found[0], found[1][hole]
-    area = np.maximum(np.bincount(own, minlength=count), 1)
     total = np.full(hole[0].size, least, np.float32)
     said = least * smooth[hole].astype(np.float32)
     for down, across in _DIRECTIONS:
         one, other = (_met(known, sign * down, sign * across)[hole] for sign in (1, -1))
         near, far = (_steps(hole, met, known.shape[1], down, across) for met in (one, other))
         one, other = sides.take(one, axis=0), sides.take(other, axis=0)
-        agree = np.exp(-channel_sum(np.square(one - other)) / _AGREE**2) * (np.maximum(near, far) < _NEVER)
-        rule = np.clip((np.bincount(own, agree, count) / area - _CHANCE) / (_LAW - _CHANCE), 0, 1)
+        between = np.maximum(near, far) < _NEVER
+        agree = np.exp(-channel_sum(np.square(one - other)) / _AGREE**2) * between
+        share = np.bincount(own, agree, count) / np.maximum(np.bincount(own, between, count), 1)
+        rule = np.clip((share - _CHANCE) / (_LAW - _CHANCE), 0, 1)
         span = near + far
         trust = (agree * rule[own]).astype(np.float32) / (np.square(span) * np.float32(down**2 + across**2))
         said += (trust * far / span)[:, None] * one + (trust * near / span)[:, None] * other
