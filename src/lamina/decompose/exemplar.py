@@ -78,10 +78,10 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
         return continue_colours(colours, known)
     sound = _without_scraps(known)
     share = _share(~sound)[..., None]
+    smooth = bridge(colours, sound, membrane(colours, sound))
     alike = _look_alike(colours, sound) if share.any() else None
     if alike is None:
-        return bridge(colours, sound, membrane(colours, sound))
-    smooth = bridge(colours, sound, membrane(colours, sound))
+        return smooth
     inner = bridge(colours, _off(sound), alike + membrane(colours - alike, sound))
     return smooth + share * (inner - smooth)
 
