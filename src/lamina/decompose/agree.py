@@ -8,6 +8,7 @@ and votes; nothing of networks or alphas.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import sparse
 
-from lamina.pixels import channel_max
+from lamina.pixels import channel_max, channel_sum
 
 __all__ = ["agree_in_rows", "agree_with_neighbours", "common_borders", "lines"]
 
@@ -39,6 +40,9 @@ _LETTER = (5, 1 / 6)
 
 _LIKE = 16.0
 """Colour difference (Lab units, 8 bit) below which letters are alike."""
+
+_GAP = 0.5
+"""Share of what is around a line that has its colour, from which it is no line but the ground between letters."""
 
 _LEAST_LETTERS = 4
 _MOST_LETTERS = 1500
@@ -87,24 +91,36 @@ def agree_in_rows(
 
 
 def lines(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
-    """Number the lines of letters from 1 on: bright or dark strokes of like colour and height, side by side in rows."""
-    side = max(rgb.shape)
-    box = np.ones((side // _STROKE + 3, side // _STROKE + 3), np.uint8)
+    """Number the lines of letters from 1 on: bright or dark strokes of like colour and height, side by side in rows,
+    with the points and accents beside them."""
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
     out = np.zeros(rgb.shape[:2], np.int32)
     for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        contrast = channel_max(cv2.morphologyEx(rgb, operation, box))
-        parts_found: Any = cv2.connectedComponentsWithStats((contrast > _CONTRAST).astype(np.uint8), connectivity=8)
-        count, parts, stats, _ = parts_found
+        strokes = _Strokes.of(rgb, lab, operation)
+        number = strokes.lines(lab)
+        number[number > 0] += out.max()
+        np.copyto(out, number[strokes.parts], where=number[strokes.parts] > 0)
+    return out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Strokes:
+    """What is narrow and brighter, or darker, than what is around it, part by part; part 0 is the rest."""
+
+    parts: Int[np.ndarray, "h w"]
+    boxes: Float[np.ndarray, "4 n"]
+    """Top, bottom, left, right."""
+    area: Float[np.ndarray, " n"]
+    colour: Float[np.ndarray, "n 3"]
+    """Lab, 8 bit."""
+
+    @classmethod
+    def of(cls, rgb: UInt8[np.ndarray, "h w 3"], lab: UInt8[np.ndarray, "h w 3"], operation: int) -> "_Strokes":
+        side = max(rgb.shape) // _STROKE + 3
+        contrast = channel_max(cv2.morphologyEx(rgb, operation, np.ones((side, side), np.uint8)))
+        found: Any = cv2.connectedComponentsWithStats((contrast > _CONTRAST).astype(np.uint8), connectivity=8)
+        count, parts, stats, _ = found
         left, top, width, height, area = stats.T.astype(np.float32)
-        letter = (height >= _LETTER[0]) & (height < _LETTER[1] * side) & (width < 4 * height)
-        letter &= area >= 0.1 * height * np.maximum(width, 0.2 * height)
-        letter[0] = False
-        found = np.flatnonzero(letter)
-        found = found[np.argsort(-area[found], kind="stable")[:_MOST_LETTERS]]
-        if found.size < _LEAST_LETTERS:
-            continue
-        alike = _in_one_row(top[found], (top + height)[found], left[found], (left + width)[found])
         # The fringe of a thin letter is mixed with the ground: its core tells the colour.
         inked = np.nonzero(parts)
         part, strength = parts[inked], contrast[inked]
@@ -113,14 +129,39 @@ def lines(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
         core = strength >= 0.8 * strongest[part]
         ink, of = lab[inked][core], part[core]
         total = np.stack([np.bincount(of, channel, count) for channel in ink.T], axis=-1)
-        colour = (total / np.maximum(np.bincount(of, minlength=count), 1)[:, None])[found]
-        alike &= np.square(colour[:, None] - colour).sum(axis=2) < _LIKE**2
+        colour = total / np.maximum(np.bincount(of, minlength=count), 1)[:, None]
+        return cls(parts=parts, boxes=np.stack([top, top + height, left, left + width]), area=area, colour=colour)
+
+    def lines(self, lab: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, " n"]:
+        """The number of the line that a part belongs to, from 1 on; 0 for none."""
+        number = np.zeros(self.area.size, np.int32)
+        found = self._letters(max(lab.shape))
+        if found.size < _LEAST_LETTERS:
+            return number
+        colour = self.colour[found]
+        alike = _in_one_row(*self.boxes[:, found]) & (channel_sum(np.square(colour[:, None] - colour)) < _LIKE**2)
         groups, group = sparse.csgraph.connected_components(sparse.csr_matrix(alike), directed=False)
-        large = np.bincount(group, minlength=groups) >= _LEAST_LETTERS
-        number = np.zeros(count, np.int32)
-        number[found] = np.where(large[group], np.cumsum(large)[group] + out.max(), 0)
-        np.copyto(out, number[parts], where=number[parts] > 0)
-    return out
+        for line in np.flatnonzero(np.bincount(group, minlength=groups) >= _LEAST_LETTERS):
+            own = found[group == line]
+            hue = self.colour[own].mean(axis=0)
+            frame = _frame(self.boxes[:, own])
+            if _goes_round(lab, frame, hue):
+                continue
+            marks = channel_sum(np.square(self.colour - hue)) < _LIKE**2
+            marks &= (self.boxes[::2] > frame[::2, None]).all(axis=0)
+            marks &= (self.boxes[1::2] < frame[1::2, None]).all(axis=0)
+            number[own] = number[marks & (number == 0)] = number.max() + 1
+        return number
+
+    def _letters(self, side: int) -> Int[np.ndarray, " m"]:
+        """Parts that may be letters, the largest first."""
+        top, bottom, left, right = self.boxes
+        height, width = bottom - top, right - left
+        letter = (height >= _LETTER[0]) & (height < _LETTER[1] * side) & (width < 4 * height)
+        letter &= self.area >= 0.1 * height * np.maximum(width, 0.2 * height)
+        letter[0] = False
+        found = np.flatnonzero(letter)
+        return found[np.argsort(-self.area[found], kind="stable")[:_MOST_LETTERS]]
 
 
 def common_borders(regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[Any, Any, Any, Any]:
@@ -145,3 +186,19 @@ def _in_one_row(top: Any, bottom: Any, left: Any, right: Any) -> Bool[np.ndarray
     common = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
     gap = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
     return (higher < 2 * lower) & (common > 0.6 * lower) & (gap < lower) & (gap > -0.3 * lower)
+
+
+def _frame(boxes: Float[np.ndarray, "4 n"]) -> Float[np.ndarray, " 4"]:
+    """Top, bottom, left and right around the boxes of a line: half a letter above and below, a letter beside."""
+    letter = float(np.median(boxes[1] - boxes[0]))
+    least, most = boxes[::2].min(axis=1), boxes[1::2].max(axis=1)
+    margin = np.array([letter / 2, letter]) + 2
+    return np.stack([least - margin, most + margin], axis=1).ravel()
+
+
+def _goes_round(lab: UInt8[np.ndarray, "h w 3"], frame: Float[np.ndarray, " 4"], hue: Float[np.ndarray, " 3"]) -> bool:
+    """Whether most of a frame has this colour."""
+    height, width = lab.shape[:2]
+    top, bottom, left, right = np.clip(frame, 0, (height - 1, height - 1, width - 1, width - 1)).astype(int)
+    sides = [lab[top, left:right], lab[bottom, left:right], lab[top:bottom, left], lab[top:bottom, right]]
+    return float((channel_sum(np.square(np.concatenate(sides) - hue)) < _LIKE**2).mean()) > _GAP

@@ -40,8 +40,9 @@ _MARGIN = 9
 _ENCLOSED = 0.6
 """A part covers a layer rather than ends it when this share of its border lies on the layer."""
 
-_GOES_ON = 0.5
-"""Mean alpha of the network from which a layer is said to go on below such a part."""
+_GOES_ON, _SMALL = 0.5, 0.1
+"""Mean alpha of the network from which a layer is said to go on below such a part; below parts of less than this share
+of what is seen of the layer, as letters, it always does."""
 
 _REACHES = 0.75
 """Alpha of the network from which a layer is said to reach below whatever covers it, from what is seen of it on."""
@@ -202,9 +203,9 @@ def _variance(mean: Any, mean_square: Any, seen: Any) -> Any:
 def _hidden_alpha(
     number: int, label: UInt8[np.ndarray, "h w"], alpha: Float[np.ndarray, "H W"]
 ) -> Float[np.ndarray, "h w"]:
-    """Alpha of a layer where upper ones cover it: whole below what lies mostly inside its outline, if the network too
-    says that it goes on there, and as far as the network is sure that it reaches; else none. `alpha` is what it says,
-    at its own size."""
+    """Alpha of a layer where upper ones cover it: whole below what lies mostly inside its outline, if that is small or
+    the network too says that it goes on there, and as far as the network is sure that it reaches; else none. `alpha`
+    is what it says, at its own size."""
     if number == 0:
         return np.ones(label.shape, np.float32)
     seen = label == number
@@ -219,7 +220,7 @@ def _hidden_alpha(
     guess = _resized(alpha.astype(np.float32), (label.shape[1], label.shape[0]))
     area = np.maximum(np.bincount(parts.ravel(), minlength=count), 1)
     goes_on = np.bincount(parts.ravel(), guess.ravel(), count) > _GOES_ON * area
-    inside = (own > _ENCLOSED * border) & goes_on
+    inside = (own > _ENCLOSED * border) & (goes_on | (area < _SMALL * np.count_nonzero(seen)))
     inside[0] = False
     return (inside[parts] | _reached(seen, (guess > _REACHES) & (covered > 0))).astype(np.float32)
 

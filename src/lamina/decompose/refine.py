@@ -51,6 +51,14 @@ _EDGE, _WIDE, _FADES = 5, 25, 0.45
 """Sides (odd pixels) of the boxes within which an edge lies and with which it is compared, and the share of the step in
 the wide one that it has at least."""
 
+_COUNTER, _BESIDE = 0.003, 9
+"""Share of the canvas below which an island of the ground may be a counter, and how far (pixels) from it the layer may
+lie that it belongs to, with a stroke between them."""
+
+_THIN, _SPECK = 5, 256
+"""Narrower than so many pixels the ground is no more than a rim; a speck of it is smaller than the square of the longer
+side over the second."""
+
 _SCALE = 4
 """Usual colours are kept this many times smaller."""
 
@@ -86,7 +94,8 @@ def settle(
         goes = (away < _NEARER * apart) & (apart > _PLAIN**2) & (away < _ALIKE**2) & (away < nearest[ys, xs])
         ys, xs = ys[goes], xs[goes]
         nearest[ys, xs], out[ys, xs] = away[goes], number
-    return _without_highlights(_without_islands(out, label, used[1:]), label, picture)
+    out = _without_highlights(_without_islands(out, label, used[1:]), label, picture)
+    return _without_scraps(_without_counters(out, picture, usual), picture, usual[0])
 
 
 def _without_highlights(
@@ -132,6 +141,49 @@ def _without_islands(
         back = new & lost[parts]
         out[back] = label[back]
     return out
+
+
+def _without_counters(
+    out: UInt8[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"], usual: Float[np.ndarray, "L H W 3"]
+) -> UInt8[np.ndarray, "h w"]:
+    """Gives small islands of the ground, as counters of letters on a card, to the upper layer beside them whose colour
+    they have."""
+    found: Any = cv2.connectedComponentsWithStats((out == 0).astype(np.uint8), connectivity=4)
+    _, parts, stats, centres = found
+    left, top, width, height, area = stats.T
+    inside = (left > 0) & (top > 0) & (left + width < out.shape[1]) & (top + height < out.shape[0])
+    inside &= area < _COUNTER * out.size
+    inside[0] = False
+    given = out.copy()
+    for number in np.flatnonzero(inside):
+        rows = slice(max(0, top[number] - _BESIDE), top[number] + height[number] + _BESIDE)
+        columns = slice(max(0, left[number] - _BESIDE), left[number] + width[number] + _BESIDE)
+        island = parts[rows, columns] == number
+        x, y = (int(place) // _SCALE for place in centres[number])
+        beside = np.unique(out[rows, columns])
+        here = np.median(picture[rows, columns][island], axis=0)
+        off = channel_sum(np.square(usual[beside, y, x] - here))
+        best = int(off.argmin())
+        if off[best] < min(_PLAIN**2, _NEARER * off[0]) and off[0] > _PLAIN**2:
+            given[rows, columns][island] = beside[best]
+    return given
+
+
+def _without_scraps(
+    out: UInt8[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"], ground: Float[np.ndarray, "H W 3"]
+) -> UInt8[np.ndarray, "h w"]:
+    """Gives what is left of the ground between two upper layers, as the soft rim of a letter on a card, to the lower
+    one: what is thin and unlike the `ground`'s usual colour, and specks."""
+    free = (out == 0).astype(np.uint8)
+    thin = (free > 0) & (cv2.morphologyEx(free, cv2.MORPH_OPEN, np.ones((_THIN, _THIN), np.uint8)) == 0)
+    thin &= channel_sum(np.square(picture - cv2.resize(ground, out.shape[::-1]))) > _PLAIN**2
+    found: Any = cv2.connectedComponentsWithStats(free, connectivity=4)
+    speck = found[2][:, cv2.CC_STAT_AREA] < (max(out.shape) / _SPECK) ** 2
+    speck[0] = False
+    box = np.ones((5, 5), np.uint8)
+    upper = cv2.dilate(out, box)
+    lower = cv2.erode(np.where(free > 0, 255, out).astype(np.uint8), box)
+    return np.where((thin | speck[found[1]]) & (lower < upper), lower, out)
 
 
 def _meeting(label: UInt8[np.ndarray, "h w"], count: int) -> Bool[np.ndarray, "n n"]:
