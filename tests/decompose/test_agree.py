@@ -68,3 +68,24 @@ def test_a_picture_without_letters_keeps_its_votes():
     picture, regions = bands(30, 200)
     votes = votes_of(0, 1)
     assert np.array_equal(agree_in_rows(votes, regions, lines(picture)), votes)
+
+
+def test_the_ground_between_bright_letters_is_no_line_of_dark_ones():
+    picture = np.full((200, 400, 3), (18, 50, 80), np.uint8)
+    for number in range(9):
+        cv2.putText(picture, "e", (40 + 22 * number, 100), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 240, 215), 4)
+    found = lines(picture)
+    assert found.max() == 1
+    assert (picture[found > 0].sum(axis=1) > 280).mean() > 0.95
+
+
+def test_points_beside_letters_belong_to_their_line_and_others_do_not():
+    picture = np.full((200, 400, 3), 240, np.uint8)
+    for number in range(5):
+        cv2.putText(picture, "H", (40 + 30 * number, 100), cv2.FONT_HERSHEY_SIMPLEX, 1, (20, 20, 90), 4)
+    cv2.circle(picture, (193, 90), 4, (20, 20, 90), -1)
+    cv2.circle(picture, (193, 40), 4, (20, 20, 90), -1)
+    cv2.circle(picture, (28, 90), 4, (0, 150, 0), -1)
+    found = lines(picture)
+    assert found[90, 193] == found[90, 42] == 1
+    assert found[40, 193] == found[90, 28] == 0

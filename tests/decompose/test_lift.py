@@ -68,6 +68,7 @@ def test_layers_get_the_pictures_own_edges_and_whole_hidden_parts():
 
 def test_a_layer_ends_under_another_where_the_network_says_so() -> None:
     colours, alphas = scene()
+    alphas[2][70:110, 80:150] = 1
     coarse = coarse_of(colours, alphas)
     whole = on_canvas(lift(flat(colours, alphas), coarse)[1])
     coarse.alpha[1] *= 0.1
@@ -75,6 +76,16 @@ def test_a_layer_ends_under_another_where_the_network_says_so() -> None:
     hidden = (alphas[1] > 0) & (alphas[2] > 0)
     assert whole[..., 3][hidden].mean() > 240
     assert cut[..., 3][hidden].mean() < 60
+
+
+def test_below_something_small_a_layer_goes_on_whatever_the_network_says() -> None:
+    colours, alphas = scene()
+    alphas[2] = np.zeros_like(alphas[2])
+    alphas[2][80:96, 90:130] = 1
+    coarse = coarse_of(colours, alphas)
+    coarse.alpha[1] *= 0.1
+    card = on_canvas(lift(flat(colours, alphas), coarse)[1])
+    assert (card[82:94, 92:128, 3] == 255).all()
 
 
 def test_a_layer_reaches_below_what_covers_its_rim_where_the_network_is_sure() -> None:

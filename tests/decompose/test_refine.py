@@ -1,5 +1,6 @@
 """Single pixels go to the layer whose colour they have, where the network sees some of it."""
 
+import cv2
 import numpy as np
 
 from lamina.decompose.refine import settle
@@ -59,3 +60,34 @@ def test_a_highlight_of_the_grounds_colour_is_no_hole():
     found = settle(thing.astype(np.uint8), picture, weights)
     assert (found[130:230, 230:330] == 1).all()
     assert (found[340:346, 280:320] == 0).all()
+
+
+def letter_on_card():
+    """A soft ring on a card on paper, with paper voted for its rim and its counter."""
+    y, x = np.mgrid[0:300, 0:400]
+    away = np.hypot(y - 150, x - 200)
+    ink = np.clip(3 - np.abs(away - 9), 0, 1)[..., None]
+    card = (x > 50) & (x < 350) & (y > 40) & (y < 260)
+    picture = np.where(card[..., None], (18, 50, 80), PAPER) * (1 - ink) + np.array((250, 90, 60)) * ink
+    label = np.where(card, np.where(ink[..., 0] == 1, 2, 1), 0).astype(np.uint8)
+    label[(ink[..., 0] < 1) & (away < 13.5)] = 0
+    near = cv2.GaussianBlur((away < 13).astype(np.float32), (0, 0), 1)
+    weights = np.stack([np.where(card, 0.03, 0.95), np.where(card, 0.95 - 0.92 * near, 0.03), 0.02 + 0.92 * near])
+    return picture.astype(np.uint8), label, card, weights.astype(np.float32)
+
+
+def test_no_ground_is_left_between_a_letter_and_the_card_that_it_is_on():
+    picture, label, card, weights = letter_on_card()
+    assert (label[card] == 0).sum() > 150
+    found = settle(label, picture, weights)
+    assert not (found[card] == 0).any()
+    assert (found[147:153, 197:203] == 1).all(), "the counter shows the card"
+    assert np.array_equal(found[~card], label[~card])
+
+
+def test_the_ground_is_seen_through_a_hole_in_a_card():
+    picture, label, _, weights = letter_on_card()
+    hole = (slice(80, 90), slice(80, 90))
+    picture[hole], label[hole] = PAPER, 0
+    weights[0][hole], weights[1][hole] = 0.95, 0.03
+    assert (settle(label, picture, weights)[hole] == 0).all()
