@@ -150,6 +150,7 @@ class _Strokes:
             marks = channel_sum(np.square(self.colour - hue)) < _LIKE**2
             marks &= (self.boxes[::2] > frame[::2, None]).all(axis=0)
             marks &= (self.boxes[1::2] < frame[1::2, None]).all(axis=0)
+            marks[0] = False
             number[own] = number[marks & (number == 0)] = number.max() + 1
         return number
 
