@@ -53,3 +53,15 @@ def test_a_corner_with_one_side_is_left_smooth() -> None:
     picture = np.full((40, 40, 3), 90, np.float32)
     picture[~known] = 0
     assert np.allclose(bridge(picture, known, membrane(picture, known)), 90, atol=0.5)
+
+
+def test_pixels_with_one_side_do_not_speak_against_a_rule() -> None:
+    picture = stripes("down")
+    known = np.ones(picture.shape[:2], bool)
+    known[:60, 40:80] = False  # open at the picture's rim
+    known[20:50, 80:110] = False
+    holes = np.where(known[..., None], picture, 7)
+    smooth = membrane(holes, known)
+    inner = (slice(20, 50), slice(80, 110))
+    off, before = (np.abs(filled - picture)[inner].mean() for filled in (bridge(holes, known, smooth), smooth))
+    assert off < 0.5 * before
