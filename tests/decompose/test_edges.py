@@ -24,8 +24,8 @@ def test_a_single_label_has_no_border():
     assert (np.abs(borders.depth) > 1000).all()
 
 
-def shares(here, lower, upper, depth, variance=0.0, reach=3.0):
-    rows = [np.array([[*colour, variance]], np.float32) for colour in (lower, upper)]
+def shares(here, lower, upper, depth, variance=(0.0, 0.0), reach=3.0):
+    rows = [np.array([[*colour, off]], np.float32) for colour, off in zip((lower, upper), variance, strict=True)]
     places = (np.array([value], np.float32) for value in (depth, reach))
     return float(upper_share(np.array([here], np.float32), *rows, *places)[0])
 
@@ -39,9 +39,14 @@ def test_a_mixed_colour_gives_its_share_whatever_the_labels_say():
 
 def test_labels_decide_where_colours_are_alike_or_restless_or_far_from_a_border():
     assert shares((100, 100, 100), (100, 100, 100), (102, 100, 100), 1.5) > 0.9
-    assert shares((0, 0, 0), (0, 0, 0), (60, 60, 60), 1.5, variance=5000.0) > 0.75
+    assert shares((0, 0, 0), (0, 0, 0), (60, 60, 60), 1.5, variance=(5000.0, 5000.0)) > 0.6
     assert shares((0, 0, 0), (0, 0, 0), (255, 255, 255), 5.0) == 1
     assert shares((0, 0, 0), (0, 0, 0), (255, 255, 255), 5.0, reach=8.0) < 0.01
+
+
+def test_the_colour_of_an_even_layer_is_its_own_however_restless_the_other_is():
+    assert shares((0, 0, 0), (0, 0, 0), (150, 150, 150), 0.5, variance=(0.0, 5000.0)) < 0.01
+    assert shares((150, 150, 150), (0, 0, 0), (150, 150, 150), -0.5, variance=(5000.0, 0.0)) > 0.99
 
 
 def test_borders_reach_farther_only_among_thin_things_that_the_network_doubts():
@@ -72,6 +77,20 @@ def test_the_rim_of_a_label_is_not_clean_and_thin_strokes_keep_their_purest_pixe
     assert not clean[5, 5:15].any()
     assert clean[22, 5:35].all()
     assert not clean[23].any()
+
+
+def test_what_is_seen_of_a_card_between_letters_does_not_tell_its_colour():
+    label = np.zeros((60, 200), np.uint8)
+    label[5:55, 5:195] = 1
+    label[20:40, 20:60:3] = 2
+    picture = np.full((60, 200, 3), 20, np.float32)
+    picture[20:40, 20:60] = 90  # mixed with the letters
+    between = label[20:40, 21:59] == 1
+    clean = clean_parts(find_borders(label), 1, picture, np.full_like(picture, 240))
+    assert not clean[20:40, 21:59][between].any()
+    label[5:55] = np.where(label[5:55] == 2, 2, 0)
+    label[20:40, 20:60] = np.where(label[20:40, 20:60] == 2, 2, 1)
+    assert clean_parts(find_borders(label), 1, picture, np.full_like(picture, 240)).any(), "seen nowhere else"
 
 
 def test_colours_are_taken_from_beyond_the_glow_but_narrow_gaps_keep_theirs():

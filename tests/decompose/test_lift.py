@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from lamina.decompose.exact import make_exact
 from lamina.decompose.lift import Coarse, lift
@@ -255,3 +256,22 @@ def test_below_things_on_a_transparent_ground_is_no_black_silhouette():
     ground = on_canvas(layers[0])[..., 3]
     assert ground[60:110, 90:140].max() < 130
     assert ground[142:150, 100:130].max() > 50
+
+
+def test_a_card_is_whole_and_even_below_the_letters_on_it() -> None:
+    """Small letters, at a scale where the picture's pixels are not the working ones."""
+    height, width, paper, card, ink = 1300, 1000, (34, 85, 110), (16, 52, 80), (255, 240, 214)
+    words = Image.new("L", (width, height))
+    ImageDraw.Draw(words).text((240, 590), "21 June - free for everyone", 255, font=ImageFont.load_default(40))
+    layer = np.zeros((height, width), np.float32)
+    layer[400:900, 100:900] = 1
+    alphas = [np.ones_like(layer), layer, np.asarray(words) / np.float32(255)]
+    colours = [np.full((height, width, 3), colour, np.float32) for colour in (paper, card, ink)]
+    picture = flat(colours, alphas)
+    told = [*alphas[:2], cv2.dilate(alphas[2], np.ones((9, 9), np.uint8))]
+    layers, fidelity = make_exact(picture, lift(picture, coarse_of(colours, told, (125, 162))))
+    assert fidelity.exact_share == 1
+    below = on_canvas(layers[1], height, width)[570:660, 230:760]
+    assert (below[..., 3] > 200).all()
+    off = np.abs(below[..., :3].astype(int) - card).max(axis=-1)
+    assert (off > 24).sum() <= 3

@@ -91,3 +91,33 @@ def test_the_ground_is_seen_through_a_hole_in_a_card():
     picture[hole], label[hole] = PAPER, 0
     weights[0][hole], weights[1][hole] = 0.95, 0.03
     assert (settle(label, picture, weights)[hole] == 0).all()
+
+
+def letters_side_by_side(card):
+    """Two bars with a sliver between them that has the ground's colour: by accident on a card, and on the ground."""
+    ground, ink = (60, 85, 100), (250, 235, 210)
+    picture = np.full((300, 400, 3), ground, np.uint8)
+    label = np.zeros((300, 400), np.uint8)
+    if card:
+        picture[40:260, 50:350], label[40:260, 50:350] = (16, 52, 80), 1
+    for left in (196, 201):
+        picture[130:170, left : left + 4], label[130:170, left : left + 4] = ink, 2
+    picture[130:170, 200] = np.array((16, 52, 80)) * 0.8 + np.array(ink) * 0.2 if card else ground
+    label[130:170, 200] = 0
+    letters = label == 2
+    letters[130:170, 200] = True
+    weights = np.stack([label == 0, (label == 1), letters]).astype(np.float32)
+    if not card:
+        label[130:170, 201:205], weights = 1, np.stack([label == 0, label == 1, label == 2]).astype(np.float32)
+        weights[1, 130:170, 201:205], weights[2, 130:170, 201:205] = 1, 0
+    return picture, label, weights * 0.94 + 0.02
+
+
+def test_a_sliver_between_letters_is_the_card_that_they_are_on():
+    picture, label, weights = letters_side_by_side(card=True)
+    assert (settle(label, picture, weights.astype(np.float32))[132:168, 200] == 1).all()
+
+
+def test_a_sliver_between_letters_on_the_ground_is_the_ground():
+    picture, label, weights = letters_side_by_side(card=False)
+    assert (settle(label, picture, weights.astype(np.float32))[130:170, 200] == 0).all()

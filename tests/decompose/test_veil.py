@@ -140,7 +140,7 @@ def test_the_ground_below_an_opaque_veil_is_the_ground_around_not_black():
 
     def sheet(colour):
         values = np.broadcast_to(np.float32([*colour, 1]), (*half, 4)).copy()
-        return Sheet(rows=whole[0], columns=whole[1], colour=values, hidden=np.zeros(SIZE, np.float32))
+        return Sheet(rows=whole[0], columns=whole[1], colour=values, whole=np.zeros(SIZE, np.float32))
 
     opaque = np.broadcast_to(np.float32([200, 190, 170, 1]), (*half, 4)).copy()
     veil = Veil(premul=opaque, owner=np.ones(SIZE, np.uint8))

@@ -40,6 +40,9 @@ _FAR = 64
 _PURE_WINDOW = 15
 """Among thin strokes, the purest pixels are looked for in windows of this side."""
 
+_NEAR = 41
+"""Between things on it, a layer's thin parts say nothing when it is clean within a window of this side."""
+
 _NOISE = 5.0
 """Colour noise (0-255) that is always reckoned with."""
 
@@ -107,6 +110,9 @@ def clean_parts(
     depth = np.where(inside, np.abs(borders.depth), 0)
     clean = depth >= _CLEAN_DEPTH
     thin = inside & ~clean & (cv2.dilate(depth, np.ones((5, 5), np.uint8)) < _CLEAN_DEPTH)
+    if thin.any():
+        near = cv2.dilate(clean.astype(np.uint8), np.ones((_NEAR, _NEAR), np.uint8)) > 0
+        thin &= ~((borders.lower == number) & near)
     if not thin.any():
         return clean
     if around is None:
@@ -140,8 +146,9 @@ def upper_share(
     length = channel_sum(np.square(line))
     offset = here - lower[:, :3]
     share = channel_sum(offset * line) / np.maximum(length, 1e-3)
-    beside = channel_sum(np.square(offset - np.clip(share, 0, 1)[:, None] * line))
-    restless = lower[:, 3] + upper[:, 3] + _NOISE**2
+    inside = np.clip(share, 0, 1)
+    beside = channel_sum(np.square(offset - inside[:, None] * line))
+    restless = np.square(1 - inside) * lower[:, 3] + np.square(inside) * upper[:, 3] + _NOISE**2
     trust = length / (length + 4 * restless) * np.exp(-beside / (0.1 * length + 2 * restless))
     trust *= np.clip(reach - np.abs(depth), 0, 1)
     dead = np.clip(1.5 * np.sqrt((lower[:, 3] + 1) / np.maximum(length, 1)), 0.005, _DEAD)

@@ -151,13 +151,13 @@ def _sheets(
         clean = clean_parts(borders, number, picture, around if number else None)
         if number == 0:
             clean = far_parts(borders, clean & ~veiled)
-        hidden = _hidden_alpha(number, borders.label, coarse.alpha[number])
+        whole = _whole_alpha(number, borders.label, coarse.alpha[number])
         if number == 0 and opacity is not None:
-            hidden = _continued_opacity(opacity, clean)
+            whole = _continued_opacity(opacity, clean)
         own = borders.upper if veil is None else veil.owner
-        box = _box(clean | (hidden > 0) | (veiled & (own == number)), whole=number == 0)
+        box = _box((whole > 0) | (veiled & (own == number)), whole=number == 0)
         guess = 255 * coarse.rgb[number].astype(np.float32)
-        sheet = _sheet(picture, clean, hidden, guess, box, continue_colours if number else continue_ground)
+        sheet = _sheet(picture, clean, whole, guess, box, continue_colours if number else continue_ground)
         sheets.append(sheet)
         below = (borders.lower == number)[sheet.rows, sheet.columns]
         colour = _enlarged(sheet.colour[..., :3], below.shape)
@@ -168,7 +168,7 @@ def _sheets(
 def _sheet(
     picture: Any,
     clean: Any,
-    hidden: Any,
+    whole: Any,
     guess: Any,
     part: tuple[slice, slice],
     continued: Callable[[Any, Any], Any],
@@ -187,7 +187,7 @@ def _sheet(
         colour = cv2.resize(_resized(guess, (picture.shape[1], picture.shape[0]))[part], size)
     colour = np.clip(colour, 0, 255)
     variance = _variance(mean, mean_square, seen)
-    return Sheet(rows=part[0], columns=part[1], colour=np.dstack([colour, variance]), hidden=hidden[part])
+    return Sheet(rows=part[0], columns=part[1], colour=np.dstack([colour, variance]), whole=whole[part])
 
 
 def _variance(mean: Any, mean_square: Any, seen: Any) -> Any:
@@ -200,12 +200,12 @@ def _variance(mean: Any, mean_square: Any, seen: Any) -> Any:
     return membrane(variance[..., None], total > 0.01)
 
 
-def _hidden_alpha(
+def _whole_alpha(
     number: int, label: UInt8[np.ndarray, "h w"], alpha: Float[np.ndarray, "H W"]
 ) -> Float[np.ndarray, "h w"]:
-    """Alpha of a layer where upper ones cover it: whole below what lies mostly inside its outline, if that is small or
-    the network too says that it goes on there, and as far as the network is sure that it reaches; else none. `alpha`
-    is what it says, at its own size."""
+    """Alpha of a layer: 1 where it is seen, below what lies mostly inside its outline, if that is small or the network
+    too says that it goes on there, and as far as the network is sure that it reaches; else none. `alpha` is what it
+    says, at its own size."""
     if number == 0:
         return np.ones(label.shape, np.float32)
     seen = label == number
@@ -222,7 +222,7 @@ def _hidden_alpha(
     goes_on = np.bincount(parts.ravel(), guess.ravel(), count) > _GOES_ON * area
     inside = (own > _ENCLOSED * border) & (goes_on | (area < _SMALL * np.count_nonzero(seen)))
     inside[0] = False
-    return (inside[parts] | _reached(seen, (guess > _REACHES) & (covered > 0))).astype(np.float32)
+    return (seen | inside[parts] | _reached(seen, (guess > _REACHES) & (covered > 0))).astype(np.float32)
 
 
 def _reached(seen: Bool[np.ndarray, "h w"], below: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

@@ -36,6 +36,12 @@ _GRAIN = 6.0
 _THROUGH = 0.2
 """Share of the ground that shines through a veil, from which its colour can be told."""
 
+_HALF = 0.5 / 255
+"""Half a byte."""
+
+_MOSTLY = 0.5
+"""Share from which a pixel is so much the upper layer's that its alpha, not the ground's colour, makes up the rest."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sheet:
@@ -45,8 +51,8 @@ class Sheet:
     columns: slice
     colour: Float[np.ndarray, "H W 4"]
     """Colour 0-255 and its variance, at half the working size, continued wherever the layer is not seen."""
-    hidden: Float[np.ndarray, "h w"]
-    """Alpha where upper layers cover it."""
+    whole: Float[np.ndarray, "h w"]
+    """Alpha of all of it: 1 where it is seen, and what upper layers hide."""
 
 
 def paint(
@@ -148,7 +154,7 @@ def _look(
         half = _View(scale=(view.scale[0] / 2, view.scale[1] / 2), rows=view.rows, columns=view.columns)
         cast = half.smooth(veil.premul) * (lower == 0)[..., None]
         below[:, :3] += cast[near][:, :3] - cast[near][:, 3:] * below[:, :3]
-    share[near] = upper_share(here[near], below, above, depth[near], reach[near])
+    share[near] = _in_bytes(upper_share(here[near], below, above, depth[near], reach[near]), here[near], below[:, :3])
     ground = np.zeros_like(here)
     ground[near] = below[:, :3]
     if cast is not None:
@@ -228,7 +234,7 @@ class _Canvas:
         is_lower = (strip.lower[part] == self.number) & (share < 1)
         under = (strip.lower[part] > self.number) | ((strip.upper[part] > self.number) & (share >= 1))
 
-        alpha = np.where(under & (opacity >= 1), view.smooth(self.sheet.hidden, origin), 0)
+        alpha = np.where(under & (opacity >= 1), view.smooth(self.sheet.whole, origin), 0)
         np.copyto(alpha, opacity * share, where=is_upper)
         rest = opacity * (1 - share) / np.maximum(1 - opacity * share, 1e-6)
         np.copyto(alpha, rest, where=is_lower)
@@ -267,6 +273,18 @@ def _unmixed(
     found = np.clip((seen - (1 - weight) * ground) / np.maximum(weight, 1e-3), 0, 255)
     sure = np.clip(weight / 0.4, 0, 1)
     return own + sure * sure * (found - own)
+
+
+def _in_bytes(
+    share: Float[np.ndarray, " n"], seen: Float[np.ndarray, "n 3"], ground: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, " n"]:
+    """Shares that bytes can hold: 0 or 1 where they round to it; where a pixel is mostly the upper layer's, so large
+    that a colour of 0-255 explains what is seen above the ground, else exactness would bend the ground's."""
+    least = np.ceil(_least_alpha(seen, ground) * 255 - 1e-3) / 255
+    share = np.where((share > _MOSTLY) & (share < 1), np.maximum(share, least), share)
+    share[share > 1 - _HALF] = 1
+    share[share < _HALF] = 0
+    return share.astype(np.float32)
 
 
 def _explain(

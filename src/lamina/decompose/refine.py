@@ -8,11 +8,12 @@ colour of the layer it was given to. Knows labels, weights and colours; nothing 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from lamina.decompose.edges import find_borders
 from lamina.decompose.fill import membrane
@@ -34,6 +35,9 @@ _ALIKE = 48.0
 
 _PLAIN = 14.0
 """Colours nearer to each other than this tell nothing."""
+
+_MIXED = 28.0
+"""So near to a mixture of two colours, a pixel is one."""
 
 _TOUCH = 10
 """Layers that touch along more than the longer side over this exchange pixels."""
@@ -95,7 +99,11 @@ def settle(
         ys, xs = ys[goes], xs[goes]
         nearest[ys, xs], out[ys, xs] = away[goes], number
     out = _without_highlights(_without_islands(out, label, used[1:]), label, picture)
-    return _without_scraps(_without_counters(out, picture, usual), picture, usual[0])
+    islands = _Islands.of(out)
+    shore = (out == 0) & ~islands.everywhere()
+    if shore.any():  # what stays of a card between its letters would tell the ground's colour, near the card
+        usual[0] = _usual(picture, shore)
+    return _without_scraps(islands.given(out, picture, usual), picture, usual)
 
 
 def _without_highlights(
@@ -143,47 +151,100 @@ def _without_islands(
     return out
 
 
-def _without_counters(
-    out: UInt8[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"], usual: Float[np.ndarray, "L H W 3"]
-) -> UInt8[np.ndarray, "h w"]:
-    """Gives small islands of the ground, as counters of letters on a card, to the upper layer beside them whose colour
-    they have."""
-    found: Any = cv2.connectedComponentsWithStats((out == 0).astype(np.uint8), connectivity=4)
-    _, parts, stats, centres = found
-    left, top, width, height, area = stats.T
-    inside = (left > 0) & (top > 0) & (left + width < out.shape[1]) & (top + height < out.shape[0])
-    inside &= area < _COUNTER * out.size
-    inside[0] = False
-    given = out.copy()
-    for number in np.flatnonzero(inside):
-        rows = slice(max(0, top[number] - _BESIDE), top[number] + height[number] + _BESIDE)
-        columns = slice(max(0, left[number] - _BESIDE), left[number] + width[number] + _BESIDE)
-        island = parts[rows, columns] == number
-        x, y = (int(place) // _SCALE for place in centres[number])
-        beside = np.unique(out[rows, columns])
-        here = np.median(picture[rows, columns][island], axis=0)
-        off = channel_sum(np.square(usual[beside, y, x] - here))
-        best = int(off.argmin())
-        if off[best] < min(_PLAIN**2, _NEARER * off[0]) and off[0] > _PLAIN**2:
-            given[rows, columns][island] = beside[best]
-    return given
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Islands:
+    """Small parts of the ground with other layers all around, as counters of letters."""
+
+    parts: Int[np.ndarray, "h w"]
+    numbers: Int[np.ndarray, " n"]
+    """Which of the parts they are."""
+    boxes: Int[np.ndarray, "n 4"]
+    """Left, top, width, height."""
+    centres: Float[np.ndarray, "n 2"]
+
+    @classmethod
+    def of(cls, label: UInt8[np.ndarray, "h w"]) -> "_Islands":
+        found: Any = cv2.connectedComponentsWithStats((label == 0).astype(np.uint8), connectivity=4)
+        _, parts, stats, centres = found
+        left, top, width, height, area = stats.T
+        inside = (left > 0) & (top > 0) & (left + width < label.shape[1]) & (top + height < label.shape[0])
+        inside &= area < _COUNTER * label.size
+        inside[0] = False
+        numbers = np.flatnonzero(inside)
+        return cls(parts=parts, numbers=numbers, boxes=stats[numbers, :4], centres=centres[numbers])
+
+    def everywhere(self) -> Bool[np.ndarray, "h w"]:
+        """Where there is any."""
+        chosen = np.zeros(self.parts.max() + 1, bool)
+        chosen[self.numbers] = True
+        return chosen[self.parts]
+
+    def given(
+        self, label: UInt8[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"], usual: Float[np.ndarray, "L H W 3"]
+    ) -> UInt8[np.ndarray, "h w"]:
+        """Labels with every island given to the upper layer beside it whose usual colour it has, if it has not the
+        ground's."""
+        out = label.copy()
+        for number, (left, top, width, height), centre in zip(self.numbers, self.boxes, self.centres, strict=True):
+            rows = slice(max(0, top - _BESIDE), top + height + _BESIDE)
+            columns = slice(max(0, left - _BESIDE), left + width + _BESIDE)
+            island = self.parts[rows, columns] == number
+            x, y = (int(place) // _SCALE for place in centre)
+            beside = np.unique(label[rows, columns])
+            here = np.median(picture[rows, columns][island], axis=0)
+            off = channel_sum(np.square(usual[beside, y, x] - here))
+            best = int(off.argmin())
+            if off[best] < min(_PLAIN**2, _NEARER * off[0]) and off[0] > _PLAIN**2:
+                out[rows, columns][island] = beside[best]
+        return out
 
 
 def _without_scraps(
-    out: UInt8[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"], ground: Float[np.ndarray, "H W 3"]
+    out: UInt8[np.ndarray, "h w"], picture: UInt8[np.ndarray, "h w 3"], usual: Float[np.ndarray, "L H W 3"]
 ) -> UInt8[np.ndarray, "h w"]:
     """Gives what is left of the ground between two upper layers, as the soft rim of a letter on a card, to the lower
-    one: what is thin and unlike the `ground`'s usual colour, and specks."""
+    one: what is thin and unlike the ground's usual colour, then specks and slivers."""
     free = (out == 0).astype(np.uint8)
     thin = (free > 0) & (cv2.morphologyEx(free, cv2.MORPH_OPEN, np.ones((_THIN, _THIN), np.uint8)) == 0)
-    thin &= channel_sum(np.square(picture - cv2.resize(ground, out.shape[::-1]))) > _PLAIN**2
+    thin &= channel_sum(np.square(picture - cv2.resize(usual[0], out.shape[::-1]))) > _PLAIN**2
+    out = _given_down(out, thin, picture, usual)
+    free = (out == 0).astype(np.uint8)
     found: Any = cv2.connectedComponentsWithStats(free, connectivity=4)
-    speck = found[2][:, cv2.CC_STAT_AREA] < (max(out.shape) / _SPECK) ** 2
-    speck[0] = False
-    box = np.ones((5, 5), np.uint8)
-    upper = cv2.dilate(out, box)
-    lower = cv2.erode(np.where(free > 0, 255, out).astype(np.uint8), box)
-    return np.where((thin | speck[found[1]]) & (lower < upper), lower, out)
+    _, parts, stats, _ = found
+    wide = cv2.morphologyEx(free, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    scrap = np.bincount(parts.ravel(), wide.ravel()) == 0
+    scrap |= stats[:, cv2.CC_STAT_AREA] < (max(out.shape) / _SPECK) ** 2
+    scrap[0] = False
+    return _given_down(out, scrap[parts], picture, usual, parts)
+
+
+def _given_down(
+    out: UInt8[np.ndarray, "h w"],
+    where: Bool[np.ndarray, "h w"],
+    picture: UInt8[np.ndarray, "h w 3"],
+    usual: Float[np.ndarray, "L H W 3"],
+    parts: Int[np.ndarray, "h w"] | None = None,
+) -> UInt8[np.ndarray, "h w"]:
+    """Those pixels of the ground given to the lower of two upper layers beside them, or beside their part, that are a
+    mixture of the colours of both."""
+    box = np.ones((_BESIDE, _BESIDE), np.uint8)
+    ys, xs = np.nonzero(where)
+    high: Any = cv2.dilate(out, box)[ys, xs]
+    low: Any = cv2.erode(np.where(out > 0, out, 255).astype(np.uint8), box)[ys, xs]
+    if parts is not None:
+        lowest = np.full(parts.max() + 1, 255, np.uint8)
+        np.minimum.at(lowest, parts[ys, xs], low)
+        low = lowest[parts[ys, xs]]
+    two = low < high
+    ys, xs, low, high = ys[two], xs[two], low[two], high[two]
+    y, x = ys // _SCALE, xs // _SCALE
+    below = usual[low, y, x]
+    line, offset = usual[high, y, x] - below, picture[ys, xs] - below
+    share = np.maximum(channel_sum(offset * line) / np.maximum(channel_sum(np.square(line)), 1), 0)
+    mixed = channel_sum(np.square(offset - share[:, None] * line)) < _MIXED**2
+    given = out.copy()
+    given[ys[mixed], xs[mixed]] = low[mixed]
+    return given
 
 
 def _meeting(label: UInt8[np.ndarray, "h w"], count: int) -> Bool[np.ndarray, "n n"]:
