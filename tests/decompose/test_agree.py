@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lamina.decompose.agree import agree_in_rows, agree_with_neighbours, lines
+from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
+from lamina.decompose.letters import lines
 
 
 def bands(*greys, side=100):
@@ -59,7 +60,7 @@ def test_letters_of_a_line_go_together_by_majority_and_others_keep_their_layer()
         cv2.putText(picture, "H", (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (20, 20, 90), 3)
         regions[y - 20 : y + 4, x - 2 : x + 20][(picture[y - 20 : y + 4, x - 2 : x + 20] < 200).any(axis=2)] = number
     votes = votes_of(0, 1, 1, 2, 1, 1, 0, 2)
-    heard = agree_in_rows(votes, regions, lines(picture))
+    heard = agree_in_rows(votes, regions, lines(picture, regions))
     assert heard.argmax(axis=0).tolist() == [0, 1, 1, 1, 1, 1, 1, 2]
     assert np.array_equal(heard[:, [0, 7]], votes[:, [0, 7]])
 
@@ -67,25 +68,4 @@ def test_letters_of_a_line_go_together_by_majority_and_others_keep_their_layer()
 def test_a_picture_without_letters_keeps_its_votes():
     picture, regions = bands(30, 200)
     votes = votes_of(0, 1)
-    assert np.array_equal(agree_in_rows(votes, regions, lines(picture)), votes)
-
-
-def test_the_ground_between_bright_letters_is_no_line_of_dark_ones():
-    picture = np.full((200, 400, 3), (18, 50, 80), np.uint8)
-    for number in range(9):
-        cv2.putText(picture, "e", (40 + 22 * number, 100), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 240, 215), 4)
-    found = lines(picture)
-    assert found.max() == 1
-    assert (picture[found > 0].sum(axis=1) > 280).mean() > 0.95
-
-
-def test_points_beside_letters_belong_to_their_line_and_others_do_not():
-    picture = np.full((200, 400, 3), 240, np.uint8)
-    for number in range(5):
-        cv2.putText(picture, "H", (40 + 30 * number, 100), cv2.FONT_HERSHEY_SIMPLEX, 1, (20, 20, 90), 4)
-    cv2.circle(picture, (193, 90), 4, (20, 20, 90), -1)
-    cv2.circle(picture, (193, 40), 4, (20, 20, 90), -1)
-    cv2.circle(picture, (28, 90), 4, (0, 150, 0), -1)
-    found = lines(picture)
-    assert found[90, 193] == found[90, 42] == 1
-    assert found[40, 193] == found[90, 28] == 0
+    assert np.array_equal(agree_in_rows(votes, regions, lines(picture, regions)), votes)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from lamina.decompose.agree import lines
 from lamina.decompose.ground import ground_odds
+from lamina.decompose.letters import lines
 from lamina.decompose.regions import segment
 from lamina.model.cues import border_ground
 from lamina.pixels import bleed
@@ -44,7 +44,7 @@ class Working:
     @cached_property
     def lines(self) -> Int[np.ndarray, "H W"]:
         """Lines of letters, from 1 on."""
-        return lines(self.rgb)
+        return lines(self.rgb, self.regions)
 
     @cached_property
     def ground(self) -> tuple[Bool[np.ndarray, "H W"], Bool[np.ndarray, "H W"]]:

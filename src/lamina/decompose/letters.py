@@ -1,0 +1,193 @@
+"""Lines of letters in a picture: what is of one colour and height and stands side by side in a row.
+
+Looked for among strokes that are narrower and brighter, or darker, than what is around them, and among even regions of
+one colour: of bold letters before something half bright and half dark, strokes tell none. Knows the picture and its
+regions; nothing of layers.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from scipy import ndimage, sparse
+
+from lamina.pixels import channel_max, channel_sum
+
+__all__ = ["lines"]
+
+_STROKE = 25
+"""Letters are looked for among strokes narrower than the longer side over this, and two pixels."""
+
+_CONTRAST = 40
+"""Contrast (0-255) of a letter against what is around it."""
+
+_LETTER = (5, 1 / 6)
+"""Least height of a letter in pixels, and the largest as a share of the longer side."""
+
+_EVEN = 5.0
+"""Deviation of colour (Lab units) within an even letter."""
+
+_LEAST_CORE = 8
+"""Pixels of an even letter that lie inside it."""
+
+_LIKE = 16.0
+"""Colour difference (Lab units, 8 bit) below which letters are alike."""
+
+_GAP = 0.5
+"""Share of what is around a line that has its colour, from which it is no line but the ground between letters."""
+
+_LEAST_LETTERS = 4
+_MOST_LETTERS = 1500
+
+
+def lines(rgb: UInt8[np.ndarray, "h w 3"], regions: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+    """Number the lines of letters from 1 on, with the points and accents beside them; 0 is the rest.
+
+    `regions` are those of even colour, from 0 on.
+    """
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+    out = np.zeros(rgb.shape[:2], np.int32)
+    kinds = [_Parts.strokes(rgb, lab, operation) for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)]
+    for kind in (*kinds, _Parts.even(rgb, lab, regions)):
+        number = kind.lines(lab)[kind.parts]
+        number[number > 0] += out.max()
+        out = np.where(number > 0, number, _joined(out, number))
+    used = np.bincount(out.ravel()) > 0
+    used[0] = False
+    return np.cumsum(used, dtype=np.int32)[out] * (out > 0)
+
+
+def _joined(before: Int[np.ndarray, "h w"], after: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+    """Lines found before, under the number of the line that they share most with, if that is half of either."""
+    met = before > 0
+    count, others = int(before.max()) + 1, int(after.max()) + 1
+    if others == 1:
+        return before
+    common = np.bincount(before[met] * others + after[met], minlength=count * others).reshape(count, others)
+    best = common[:, 1:].argmax(axis=1) + 1
+    least = np.minimum(common.sum(axis=1), np.bincount(after.ravel(), minlength=others)[best])
+    joins = common[np.arange(count), best] * 2 > least
+    return np.where(joins, best, np.arange(count)).astype(np.int32)[before]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parts:
+    """What may be letters, part by part; part 0 is the rest."""
+
+    parts: Int[np.ndarray, "h w"]
+    boxes: Float[np.ndarray, "4 n"]
+    """Top, bottom, left, right."""
+    area: Float[np.ndarray, " n"]
+    colour: Float[np.ndarray, "n 3"]
+    """Lab, 8 bit."""
+
+    @classmethod
+    def strokes(cls, rgb: UInt8[np.ndarray, "h w 3"], lab: UInt8[np.ndarray, "h w 3"], operation: int) -> "_Parts":
+        """What is narrow and brighter (top hat) or darker (black hat) than what is around it."""
+        side = max(rgb.shape) // _STROKE + 3
+        contrast = channel_max(cv2.morphologyEx(rgb, operation, np.ones((side, side), np.uint8)))
+        found: Any = cv2.connectedComponentsWithStats((contrast > _CONTRAST).astype(np.uint8), connectivity=8)
+        count, parts, stats, _ = found
+        left, top, width, height, area = stats.T.astype(np.float32)
+        # The fringe of a thin letter is mixed with the ground: its core tells the colour.
+        inked = np.nonzero(parts)
+        part, strength = parts[inked], contrast[inked]
+        strongest = np.zeros(count, contrast.dtype)
+        np.maximum.at(strongest, part, strength)
+        core = strength >= 0.8 * strongest[part]
+        ink, of = lab[inked][core], part[core]
+        total = np.stack([np.bincount(of, channel, count) for channel in ink.T], axis=-1)
+        colour = total / np.maximum(np.bincount(of, minlength=count), 1)[:, None]
+        return cls(parts=parts, boxes=np.stack([top, top + height, left, left + width]), area=area, colour=colour)
+
+    @classmethod
+    def even(
+        cls, rgb: UInt8[np.ndarray, "h w 3"], lab: UInt8[np.ndarray, "h w 3"], regions: Int[np.ndarray, "h w"]
+    ) -> "_Parts":
+        """Regions of one colour and of a letter's height, with strong edges."""
+        spans: Any = ndimage.find_objects(regions + 1)
+        boxes = np.array(
+            [(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in spans], np.float32
+        ).T
+        low = boxes[1] - boxes[0] < _LETTER[1] * max(lab.shape)
+        number = np.where(low, np.cumsum(low), 0)
+        parts, count = number[regions], int(low.sum()) + 1
+        area = np.bincount(parts.ravel(), minlength=count).astype(np.float32)
+        box = np.ones((3, 3), np.uint8)
+        inside = cv2.morphologyEx(regions.astype(np.float32), cv2.MORPH_GRADIENT, box) == 0
+        rim, core = np.where(inside, 0, parts), np.where(inside, parts, 0)
+        ys, xs = np.nonzero(rim)
+        step = channel_max(cv2.morphologyEx(rgb, cv2.MORPH_GRADIENT, box))[ys, xs]
+        edge = np.bincount(rim[ys, xs], step, count) / np.maximum(np.bincount(rim[ys, xs], minlength=count), 1)
+        ys, xs = np.nonzero(core)
+        ink, of = lab[ys, xs].astype(np.float32), core[ys, xs]
+        share = np.maximum(np.bincount(of, minlength=count), 1)[:, None]
+        colour, square = (
+            np.stack([np.bincount(of, channel, count) for channel in values.T], axis=-1) / share
+            for values in (ink, np.square(ink))
+        )
+        uneven = channel_sum(np.maximum(square - np.square(colour), 0)) > _EVEN**2
+        area[uneven | (edge < _CONTRAST) | (share[:, 0] < _LEAST_CORE)] = 0
+        boxes = np.concatenate([np.zeros((4, 1), np.float32), boxes[:, low]], axis=1)
+        return cls(parts=parts, boxes=boxes, area=area, colour=colour)
+
+    def lines(self, lab: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, " n"]:
+        """The number of the line that a part belongs to, from 1 on; 0 for none."""
+        number = np.zeros(self.area.size, np.int32)
+        found = self._letters(max(lab.shape))
+        if found.size < _LEAST_LETTERS:
+            return number
+        colour = self.colour[found]
+        alike = _in_one_row(*self.boxes[:, found]) & (channel_sum(np.square(colour[:, None] - colour)) < _LIKE**2)
+        groups, group = sparse.csgraph.connected_components(sparse.csr_matrix(alike), directed=False)
+        for line in np.flatnonzero(np.bincount(group, minlength=groups) >= _LEAST_LETTERS):
+            own = found[group == line]
+            hue = self.colour[own].mean(axis=0)
+            frame = _frame(self.boxes[:, own])
+            if _goes_round(lab, frame, hue):
+                continue
+            marks = channel_sum(np.square(self.colour - hue)) < _LIKE**2
+            marks &= (self.boxes[::2] > frame[::2, None]).all(axis=0)
+            marks &= (self.boxes[1::2] < frame[1::2, None]).all(axis=0)
+            marks[0] = False
+            number[own] = number[marks & (number == 0)] = number.max() + 1
+        return number
+
+    def _letters(self, side: int) -> Int[np.ndarray, " m"]:
+        """Parts that may be letters, the largest first."""
+        top, bottom, left, right = self.boxes
+        height, width = bottom - top, right - left
+        letter = (height >= _LETTER[0]) & (height < _LETTER[1] * side) & (width < 4 * height)
+        letter &= self.area >= 0.1 * height * np.maximum(width, 0.2 * height)
+        letter[0] = False
+        found = np.flatnonzero(letter)
+        return found[np.argsort(-self.area[found], kind="stable")[:_MOST_LETTERS]]
+
+
+def _in_one_row(top: Any, bottom: Any, left: Any, right: Any) -> Bool[np.ndarray, "n n"]:
+    """Which boxes are of like height, stand in a row and next to each other, not inside each other."""
+    height = bottom - top
+    lower, higher = np.minimum(height[:, None], height), np.maximum(height[:, None], height)
+    common = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    gap = np.maximum(left[:, None], left) - np.minimum(right[:, None], right)
+    return (higher < 2 * lower) & (common > 0.6 * lower) & (gap < lower) & (gap > -0.3 * lower)
+
+
+def _frame(boxes: Float[np.ndarray, "4 n"]) -> Float[np.ndarray, " 4"]:
+    """Top, bottom, left and right around the boxes of a line: half a letter above and below, a letter beside."""
+    letter = float(np.median(boxes[1] - boxes[0]))
+    least, most = boxes[::2].min(axis=1), boxes[1::2].max(axis=1)
+    margin = np.array([letter / 2, letter]) + 2
+    return np.stack([least - margin, most + margin], axis=1).ravel()
+
+
+def _goes_round(lab: UInt8[np.ndarray, "h w 3"], frame: Float[np.ndarray, " 4"], hue: Float[np.ndarray, " 3"]) -> bool:
+    """Whether most of a frame has this colour."""
+    height, width = lab.shape[:2]
+    top, bottom, left, right = np.clip(frame, 0, (height - 1, height - 1, width - 1, width - 1)).astype(int)
+    sides = [lab[top, left:right], lab[bottom, left:right], lab[top:bottom, left], lab[top:bottom, right]]
+    return float((channel_sum(np.square(np.concatenate(sides) - hue)) < _LIKE**2).mean()) > _GAP
