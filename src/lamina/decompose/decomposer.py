@@ -23,6 +23,7 @@ from lamina.decompose.naming import Namer
 from lamina.decompose.splitting import SplitPlan, plan_split
 from lamina.decompose.steer import check_places, steer
 from lamina.decompose.tidy import Tidied, tidy
+from lamina.decompose.together import together
 from lamina.decompose.working import Working
 from lamina.document.document import Document
 from lamina.errors import DeviceError, InputError
@@ -267,7 +268,7 @@ class Decomposer:
     ) -> _Stack:
         """One look, carried through."""
         working = Working(rgba)
-        coarse, warnings = self._steered(rgba, options, attempt, working)
+        (coarse, warnings), _ = together(lambda: self._steered(rgba, options, attempt, working), working.tell)
         _tell(on_step, "model")
         layers = lift(rgba, coarse, use_all=_uses_all(options), working=working)
         _tell(on_step, "lift")

@@ -117,7 +117,8 @@ def clean_parts(
         return clean
     if around is None:
         return clean | (thin & (depth >= cv2.dilate(depth, np.ones((5, 5), np.uint8))))
-    contrast = np.where(thin, channel_sum(np.abs(picture - around)), 0)
+    contrast = np.zeros(thin.shape, np.float32)
+    contrast[thin] = channel_sum(np.abs(picture[thin] - around[thin]))
     purest = cv2.dilate(contrast, np.ones((_PURE_WINDOW, _PURE_WINDOW), np.uint8))
     return clean | (thin & (contrast >= 0.85 * purest))
 

@@ -51,11 +51,16 @@ def lines(rgb: UInt8[np.ndarray, "h w 3"], regions: Int[np.ndarray, "h w"]) -> I
     """
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
     out = np.zeros(rgb.shape[:2], np.int32)
-    kinds = [_Parts.strokes(rgb, lab, operation) for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)]
-    for kind in (*kinds, _Parts.even(rgb, lab, regions)):
-        number = kind.lines(lab)[kind.parts]
+    for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT, None):
+        found = _Parts.even(rgb, lab, regions) if kind is None else _Parts.strokes(rgb, lab, kind)
+        line = found.lines(lab)
+        if not line.any():
+            continue
+        number = line[found.parts]
         number[number > 0] += out.max()
         out = np.where(number > 0, number, _joined(out, number))
+    if not out.any():
+        return out
     used = np.bincount(out.ravel()) > 0
     used[0] = False
     return np.cumsum(used, dtype=np.int32)[out] * (out > 0)

@@ -77,22 +77,24 @@ def settle(
     depth = np.abs(find_borders(label).depth)
     clean = depth >= np.minimum(cv2.dilate(depth, np.ones((5, 5), np.uint8)), _CLEAN_DEPTH)
     usual = np.zeros((len(weights), -(-label.shape[0] // _SCALE), -(-label.shape[1] // _SCALE), 3), np.float32)
-    lowest: Any = 0
+    colours = picture.astype(np.float32)
+    unlike = clean
     for number in used:
         own = clean & (label == number)
         if number != used[0]:  # what looks like the lowest, as a counter, does not tell the colour of the others
-            other = own & (channel_sum(np.square(picture - lowest)) > _PLAIN**2)
-            own = other if other.sum() > _MOSTLY * own.sum() else own
+            other = own & unlike
+            own = other if np.count_nonzero(other) > _MOSTLY * np.count_nonzero(own) else own
         sure = own & (weights[number] > _SURE)
-        usual[number] = _usual(picture, sure if sure.any() else own)
+        usual[number] = _usual(colours, sure if sure.any() else own)
         if number == used[0]:
             lowest = cv2.resize(usual[number], label.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            unlike = channel_sum(np.square(colours - lowest)) > _PLAIN**2
     meets = _meeting(label, len(weights))
     nearest = np.full(label.shape, np.inf, np.float32)
     out = label.copy()
     for number in used:
         ys, xs = np.nonzero((weights[number] > _AROUND) & meets[number, label])
-        here, y, x = picture[ys, xs].astype(np.float32), ys // _SCALE, xs // _SCALE
+        here, y, x = colours[ys, xs], ys // _SCALE, xs // _SCALE
         there, own = usual[number, y, x], usual[label[ys, xs], y, x]
         away, apart = channel_sum(np.square(here - there)), channel_sum(np.square(own - there))
         goes = (away < _NEARER * apart) & (apart > _PLAIN**2) & (away < _ALIKE**2) & (away < nearest[ys, xs])
@@ -102,7 +104,7 @@ def settle(
     islands = _Islands.of(out)
     shore = (out == 0) & ~islands.everywhere()
     if shore.any():  # what stays of a card between its letters would tell the ground's colour, near the card
-        usual[0] = _usual(picture, shore)
+        usual[0] = _usual(colours, shore)
     return _without_scraps(islands.given(out, picture, usual), picture, usual)
 
 
@@ -206,7 +208,9 @@ def _without_scraps(
     one: what is thin and unlike the ground's usual colour, then specks and slivers."""
     free = (out == 0).astype(np.uint8)
     thin = (free > 0) & (cv2.morphologyEx(free, cv2.MORPH_OPEN, np.ones((_THIN, _THIN), np.uint8)) == 0)
-    thin &= channel_sum(np.square(picture - cv2.resize(usual[0], out.shape[::-1]))) > _PLAIN**2
+    ys, xs = np.nonzero(thin)
+    ground = cv2.resize(usual[0], out.shape[::-1])[ys, xs]
+    thin[ys, xs] = channel_sum(np.square(picture[ys, xs] - ground)) > _PLAIN**2
     out = _given_down(out, thin, picture, usual)
     free = (out == 0).astype(np.uint8)
     found: Any = cv2.connectedComponentsWithStats(free, connectivity=4)
@@ -259,11 +263,11 @@ def _meeting(label: UInt8[np.ndarray, "h w"], count: int) -> Bool[np.ndarray, "n
     return meets
 
 
-def _usual(picture: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "H W 3"]:
+def _usual(picture: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "H W 3"]:
     """The colour around every cell, continued from where it is known."""
     height, width = known.shape
     size = (-(-width // _SCALE), -(-height // _SCALE))
     mask = known.astype(np.uint8)
     share: Any = cv2.resize(mask * np.float32(1), size, interpolation=cv2.INTER_AREA)
-    total = cv2.resize((picture * mask[..., None]).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(cv2.copyTo(picture, mask), size, interpolation=cv2.INTER_AREA)
     return membrane(total / np.maximum(share, 1e-6)[..., None], share > 0)

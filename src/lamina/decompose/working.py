@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from lamina.decompose.ground import ground_odds
 from lamina.decompose.letters import lines
 from lamina.decompose.regions import segment
+from lamina.decompose.together import together
 from lamina.model.cues import border_ground
 from lamina.pixels import bleed
 
@@ -16,8 +17,8 @@ from lamina.pixels import bleed
 
 __all__ = ["Working"]
 
-_SIDE = 1024
-"""Longer side of the working picture at most."""
+_AREA, _SIDE = 896 * 896, 1280
+"""Pixels of the working picture, and its longer side, at most."""
 
 
 class Working:
@@ -28,7 +29,7 @@ class Working:
         self.source: UInt8[np.ndarray, "h w 4"] = picture if self.opaque else bleed(picture)
         """The picture, with colour under its alpha."""
         height, width = picture.shape[:2]
-        shrink = min(1.0, _SIDE / max(height, width))
+        shrink = min(1.0, _SIDE / max(height, width), (_AREA / (height * width)) ** 0.5)
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
         self.rgb: UInt8[np.ndarray, "H W 3"] = np.ascontiguousarray(
             cv2.resize(self.source, size, interpolation=cv2.INTER_AREA)[..., :3]
@@ -55,3 +56,7 @@ class Working:
     def odds(self) -> Float[np.ndarray, "H W"] | None:
         """Factors on the ground's weight by colour; None where colour tells nothing, as where a picture has alpha."""
         return ground_odds(*self.ground) if self.opaque else None
+
+    def tell(self) -> None:
+        """Find out all that a lift asks for."""
+        together(lambda: self.lines, lambda: self.odds)
