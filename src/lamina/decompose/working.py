@@ -17,7 +17,7 @@ from lamina.pixels import bleed
 
 __all__ = ["Working"]
 
-_AREA, _SIDE = 896 * 896, 1280
+_AREA, _SIDE = 1024 * 819, 1280
 """Pixels of the working picture, and its longer side, at most."""
 
 
