@@ -36,8 +36,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from scipy.optimize import linear_sum_assignment
 
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.exact import make_exact
-from lamina.decompose.lift import Coarse, lift
+from lamina.decompose.lift import lift
 from lamina.document.composite import flatten, flatten_nodes
 from lamina.document.document import Document
 from lamina.document.layer import Box, Layer
@@ -133,7 +134,7 @@ def run(picture: Raster, truth: Sequence[Raster], answer: Answer, look: Path | N
     """Lift one picture and measure it."""
     coarse = answer(picture, truth)
     marks = [time.perf_counter()]
-    lifted = lift(picture, coarse, use_all=True)
+    lifted = lift(picture, coarse)
     marks.append(time.perf_counter())
     layers, fidelity = make_exact(picture, lifted)
     marks.append(time.perf_counter())

@@ -51,7 +51,7 @@ def stacks(decomposer: Decomposer, rgba: np.ndarray) -> Iterator[tuple[str, list
     asked += [(f"told {n}", DecomposeOptions(layers=n), 0) for n in (2, 6)]
     for name, options, attempt in asked:
         coarse = decomposer.coarse(rgba, options, attempt)
-        layers, fidelity = make_exact(rgba, lift(rgba, coarse, use_all=options.layers != "auto"))
+        layers, fidelity = make_exact(rgba, lift(rgba, coarse))
         tidied = tidy(rgba, layers, coarse.confidence, key=name)
         yield name, tidied.layers, tidied.confidence, fidelity.psnr_before_db or 99.0
 

@@ -10,8 +10,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from lamina.decompose.apart import set_apart
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.exact import make_exact
-from lamina.decompose.lift import Coarse, lift
+from lamina.decompose.lift import lift
+from lamina.decompose.working import Working
 from lamina.document.composite import flatten_nodes
 from lamina.document.layer import Box
 from lamina.pixels import model_size, round_u8
@@ -52,7 +55,9 @@ def decompose(
     rgba: UInt8[np.ndarray, "h w 4"], true: Sequence[UInt8[np.ndarray, "h w 4"]], *, area: int = AREA
 ) -> list[UInt8[np.ndarray, "h w 4"]]:
     """Full-canvas layers, bottom first, that the read-out makes of perfect coarse answers."""
-    layers, _ = make_exact(rgba, lift(rgba, coarse(true, area=area), use_all=True))
+    working = Working(rgba)
+    told = set_apart(working, coarse(true, area=area), len(true), fine=True)
+    layers, _ = make_exact(rgba, lift(rgba, told, working=working))
     return [flatten_nodes([layer], Box(0, 0, rgba.shape[1], rgba.shape[0])) for layer in layers]
 
 

@@ -44,7 +44,7 @@ class DecomposeOptions:
     """The most layers that auto may make, 1-20."""
 
     detail: Detail = "normal"
-    """How finely auto cuts: coarse makes about half as many layers, fine up to twice as many."""
+    """How finely auto cuts: coarse makes about half as many layers, fine takes small things and words apart too."""
 
     box: tuple[Region, ...] = ()
     """What this box shows above its ground becomes one layer, in pixels of the picture as it is seen; may be given

@@ -11,8 +11,8 @@ from PIL import Image
 
 import lamina
 from lamina.cli import main
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.decomposer import Decomposer
-from lamina.decompose.lift import Coarse
 from lamina.document.composite import flatten
 from lamina.document.layer import Group
 from lamina.options import DecomposeOptions

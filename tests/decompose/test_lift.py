@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.exact import make_exact
-from lamina.decompose.lift import Coarse, lift
+from lamina.decompose.lift import lift
 from lamina.document.composite import flatten
 from lamina.document.document import Document
 from lamina.document.layer import Layer
@@ -99,18 +100,6 @@ def test_a_layer_reaches_below_what_covers_its_rim_where_the_network_is_sure() -
     coarse.alpha[1] *= 0.6
     cut = on_canvas(lift(flat(colours, alphas), coarse)[1])[..., 3] / 255
     assert cut[(alphas[1] > 0) & (alphas[2] > 0)].mean() < 0.15
-
-
-def test_what_colour_tells_from_the_ground_is_a_layer_where_the_network_saw_none() -> None:
-    colours, alphas = scene()
-    colours[0][:] = (90, 160, 90)
-    coarse = coarse_of(colours, alphas)
-    coarse.visible[0], coarse.visible[1:] = 1, 0
-    layers = lift(flat(colours, alphas), coarse, use_all=True)
-    shown = np.max([on_canvas(layer)[..., 3] for layer in layers[1:]], axis=0) / 255
-    truth = np.maximum(alphas[1], alphas[2])
-    assert np.minimum(shown, truth).sum() / np.maximum(shown, truth).sum() > 0.95
-    assert not any(on_canvas(layer)[..., 3].any() for layer in lift(flat(colours, alphas), coarse)[1:])
 
 
 def test_the_ground_is_continued_without_a_ghost_of_what_lay_on_it():
@@ -206,18 +195,6 @@ def test_the_same_picture_gives_the_same_bytes():
     first, second = (lift(flat(colours, alphas), coarse_of(colours, alphas)) for _ in range(2))
     assert all(isinstance(layer, Layer) for layer in first)
     assert first == second
-
-
-def test_an_unused_layer_gets_a_separate_thing_where_that_is_asked_for():
-    colours, alphas = scene()
-    alphas[2] = np.roll(alphas[1] * 0 + alphas[2], (-75, -75), axis=(0, 1))
-    both = np.maximum(alphas[1], alphas[2])
-    colours[1] = np.where(alphas[2][..., None] > 0, colours[2], colours[1])
-    picture = flat([colours[0], colours[1]], [alphas[0], both])
-    coarse = coarse_of([colours[0], colours[1], colours[0]], [alphas[0], both, np.zeros_like(both)])
-    assert lift(picture, coarse)[2].rgba.shape == (1, 1, 4)
-    alpha = on_canvas(lift(picture, coarse, use_all=True)[2])[..., 3] / 255
-    assert np.minimum(alpha, alphas[2]).sum() > 0.9 * np.maximum(alpha, alphas[2]).sum()
 
 
 def test_a_wide_layer_has_no_seams_between_what_lies_on_it_and_its_ground():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.decompose.parts import close_gaps, join_specks, keep_whole, use_labels
+from lamina.decompose.parts import close_gaps, join_pieces, join_specks, keep_whole
 
 
 def test_an_island_like_its_surroundings_joins_them_and_a_dot_stays():
@@ -12,17 +12,27 @@ def test_an_island_like_its_surroundings_joins_them_and_a_dot_stays():
     label[90:92, 90:92] = 1
     picture[90:92, 90:92] = 250
     label[120:160, 120:160] = 2
-    joined = join_specks(label, picture)
+    joined = join_specks(label, picture, np.zeros(label.shape, bool))
     assert (joined[50:52, 50:52] == 0).all()
     assert (joined[90:92, 90:92] == 1).all()
     assert np.array_equal(joined[100:], label[100:]), "what is large stays, however alike"
+
+
+def test_a_thin_letter_is_no_speck() -> None:
+    label = np.zeros((200, 200), np.uint8)
+    label[50:55, 50:51] = 1
+    letters = label > 0
+    picture = np.full((200, 200, 3), 120, np.uint8)
+    picture[letters] = 140
+    assert not join_specks(label, picture, np.zeros_like(letters)).any()
+    assert np.array_equal(join_specks(label, picture, letters), label)
 
 
 def test_a_speck_between_two_labels_stays():
     label = np.zeros((200, 200), np.uint8)
     label[:, 100:] = 2
     label[50:52, 99:101] = 1
-    assert np.array_equal(join_specks(label, np.full((200, 200, 3), 9, np.uint8)), label)
+    assert np.array_equal(join_specks(label, np.full((200, 200, 3), 9, np.uint8), np.zeros(label.shape, bool)), label)
 
 
 def ring():
@@ -61,34 +71,17 @@ def test_a_large_opening_and_one_at_the_edge_stay():
     assert np.array_equal(close_gaps(label, picture)[:70], label[:70])
 
 
-def squares():
-    """Label 1: a large square, a middle one, and two small ones close together; label 3 is one square."""
+def test_what_nothing_sets_off_from_its_surroundings_is_a_piece_of_them() -> None:
+    """A strip of sky that went with the sea; a strip of a colour of its own stays, and so does all that a label has."""
+    picture = np.full((200, 200, 3), (40, 60, 120), np.uint8)
+    picture[150:] = (20, 90, 90)
+    picture[60:80, 20:120] += 20
     label = np.zeros((200, 200), np.uint8)
-    label[10:60, 10:60] = 1
-    label[10:40, 100:130] = 1
-    label[100:110, 100:110] = 1
-    label[100:110, 112:122] = 1
-    label[150:190, 20:60] = 3
-    return label
-
-
-def test_unused_labels_take_separate_parts_the_largest_first():
-    label = squares()
-    used = use_labels(label, 6)
-    assert (used[10:60, 10:60] == 1).all()
-    assert (used[10:40, 100:130] == 2).all()
-    assert (used[100:110, 100:110] == 4).all()
-    assert (used[100:110, 112:122] == 4).all(), "what lies close together goes together"
-    assert (used == 5).sum() == 0, "there is nothing more to split"
-    assert np.array_equal(used > 0, label > 0)
-
-
-def test_labels_that_are_all_used_stay_and_so_does_the_ground():
-    label = squares()
-    assert np.array_equal(use_labels(np.where(label == 3, 2, label).astype(np.uint8), 3) > 0, label > 0)
-    two = np.zeros((200, 200), np.uint8)
-    two[:, 90:110] = 1
-    assert np.array_equal(use_labels(two, 3), two)
+    label[150:] = label[:20, 20:120] = label[60:80, 20:120] = 1
+    label[100:130, 20:60] = 2  # unlike nothing, but the network saw a thing there
+    joined = join_pieces(label, picture)
+    assert not joined[:20].any()
+    assert np.array_equal(joined[20:], label[20:])
 
 
 def test_small_things_stay_whole_on_whatever_they_stand() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.decomposer import Decomposer
-from lamina.decompose.lift import Coarse
 from lamina.document.composite import flatten, flatten_nodes
 from lamina.document.document import Document
 from lamina.document.layer import BlendMode, Box, Group, Layer, Text

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from lamina.decompose.above import under_point
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.decomposer import Decomposer
-from lamina.decompose.lift import Coarse
 from lamina.decompose.working import Working
 from lamina.document.composite import flatten
 from lamina.document.document import Document

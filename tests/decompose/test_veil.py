@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.edges import find_borders
 from lamina.decompose.exact import make_exact
-from lamina.decompose.lift import Coarse, lift
+from lamina.decompose.lift import lift
 from lamina.decompose.paint import Sheet, paint
 from lamina.decompose.veil import Veil, find_veil
 from lamina.document.composite import flatten

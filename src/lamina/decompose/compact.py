@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from lamina.decompose.lift import Coarse
+from lamina.decompose.coarse import Coarse
 from lamina.errors import InputError
 from lamina.model.cues import cues
 from lamina.model.small import SmallNet, SmallOutput
@@ -75,8 +75,8 @@ class Compact:
         """What the network says, back to front; `attempt` counts the looks at one picture from 0.
 
         Asked for a number, it is told so; on another look it is first left to find the layers by itself, and told only
-        where it finds more than that, or nothing: the rest stay empty for `lift` to fill. For auto, fine detail adds as
-        many empty layers as it found; else it is told how many it can tell apart, or half as many for coarse detail.
+        where it finds more than that, or nothing. For auto, fine detail takes all that it found; else it is told how
+        many it can tell apart, or half as many for coarse detail.
 
         Raises InputError when more layers are asked for than it has slots; auto makes do with those it has.
         """
@@ -96,7 +96,7 @@ class Compact:
         answer = self._ask(picture, told, told or most)
         found = len(answer.visible)
         if options.detail == "fine":
-            return _filled(answer, min(2 * found, options.max_layers))
+            return answer
         wanted = told_apart(answer.visible)
         if options.detail == "coarse" and wanted > 2:
             wanted = (wanted + 1) // 2
@@ -106,10 +106,8 @@ class Compact:
         """So many layers; `alone` first leaves the network to find them by itself."""
         if alone:
             answer = self._ask(picture, 0, min(count + _SPARE, self.most_layers))
-            if len(answer.visible) == count:
+            if 1 < len(answer.visible) <= count:
                 return answer
-            if 1 < len(answer.visible) < count:
-                return _filled(answer, count)
         return self._ask(picture, count, count)
 
     def _seen(self, rgba: UInt8[np.ndarray, "h w 4"], finer: int) -> torch.Tensor:
@@ -131,23 +129,6 @@ class Compact:
                 torch.ones(1, length, dtype=torch.bool, device=self.device),
             )
         return _to_coarse(output, drop_absent=not told)
-
-
-def _filled(coarse: Coarse, count: int) -> Coarse:
-    """With layers on top that are seen nowhere, up to `count`."""
-    missing = count - len(coarse.visible)
-    if missing <= 0:
-        return coarse
-
-    def fill(values: np.ndarray) -> np.ndarray:
-        return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
-
-    return Coarse(
-        visible=fill(coarse.visible),
-        alpha=fill(coarse.alpha),
-        rgb=fill(coarse.rgb),
-        confidence=fill(coarse.confidence),
-    )
 
 
 def told_apart(visible: Float[np.ndarray, "L h w"]) -> int:

@@ -1,8 +1,8 @@
 """Decomposer: load a checkpoint once, then turn flat pictures into Documents, and layers into Groups.
 
-Only this room knows both networks and documents. The path is look (network) -> steer (boxes, points) -> lift -> exact
--> tidy -> judge; each stage is a module of its own. What looks failed is looked at again in other ways, within a bound,
-and the best-judged look is taken. Deterministic: same device, picture and options give the same bytes.
+Only this room knows both networks and documents. The path is look (network) -> steer (boxes, points) -> apart -> lift
+-> exact -> tidy -> judge; each stage is a module of its own. What looks failed is looked at again in other ways, within
+a bound, and the best-judged look is taken. Deterministic: same device, picture and options give the same bytes.
 """
 
 import json
@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from lamina.decompose.apart import set_apart
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.compact import NOTHING, Compact
 from lamina.decompose.exact import Fidelity, make_exact
 from lamina.decompose.judge import Verdict, judge
-from lamina.decompose.lift import Coarse, lift
+from lamina.decompose.lift import lift
 from lamina.decompose.naming import Namer
 from lamina.decompose.splitting import SplitPlan, plan_split
 from lamina.decompose.steer import check_places, steer
@@ -203,15 +205,17 @@ class Decomposer:
         return plan.carried_out(layers, stack.tidied.confidence, self._record(stack, options))
 
     def coarse(self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int = 0) -> Coarse:
-        """What is asked of the network, and what it says, back to front; boxes and points pinned on top.
+        """What is asked of the network, and what it says, back to front; boxes and points on top, things that lie apart
+        as layers, up to the number asked for or the most that auto may make.
 
         Raises InputError when more layers are asked for than the checkpoint can make.
         """
-        coarse, _ = self._steered(rgba, options, attempt, None)
-        return coarse
+        working = Working(rgba)
+        coarse, _ = self._steered(rgba, options, attempt, working)
+        return _set_apart(working, coarse, options)
 
     def _steered(
-        self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int, working: Working | None
+        self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int, working: Working
     ) -> tuple[Coarse, tuple[str, ...]]:
         rest = replace(options, box=(), point=())
         if options.layers != "auto":
@@ -219,7 +223,7 @@ class Decomposer:
         else:
             rest = replace(rest, max_layers=max(1, options.max_layers - options.regions))
         coarse = self.looker.look(rgba, rest, attempt)
-        steered = steer(rgba, coarse, options, replaced=_uses_all(options), working=working)
+        steered = steer(rgba, coarse, options, working=working)
         return steered.coarse, steered.warnings
 
     def _take_apart(
@@ -270,7 +274,8 @@ class Decomposer:
         working = Working(rgba)
         (coarse, warnings), _ = together(lambda: self._steered(rgba, options, attempt, working), working.tell)
         _tell(on_step, "model")
-        layers = lift(rgba, coarse, use_all=_uses_all(options), working=working)
+        coarse = _set_apart(working, coarse, options)
+        layers = lift(rgba, coarse, working=working)
         _tell(on_step, "lift")
         layers, fidelity = make_exact(rgba, layers)
         _tell(on_step, "exact")
@@ -301,9 +306,13 @@ class Decomposer:
         }
 
 
-def _uses_all(options: DecomposeOptions) -> bool:
-    """Whether layers that the network leaves empty are filled with parts of others."""
-    return options.layers != "auto" or options.detail == "fine"
+def _set_apart(working: Working, coarse: Coarse, options: DecomposeOptions) -> Coarse:
+    """With things that lie apart as layers, as far as the options let them."""
+    if options.layers != "auto":
+        return set_apart(working, coarse, options.layers, fine=True)
+    if options.detail == "coarse":
+        return coarse
+    return set_apart(working, coarse, options.max_layers, fine=options.detail == "fine")
 
 
 def _tell(on_step: Callable[[int, int], None] | None, stage: str) -> None:

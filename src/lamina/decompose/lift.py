@@ -1,7 +1,6 @@
 """Bring a network's small layers to the picture's own size.
 
-Colour regions of the picture vote on the layer they belong to (`regions`, `agree`), the ground helped by what hangs
-together with the border (`ground`); borders become soft where the picture is (`edges`), alphas follow from what is
+From who is seen where (`coarse`) on: borders become soft where the picture is (`edges`), alphas follow from what is
 seen plus what must lie underneath, shadows and glows go with what casts them (`veil`), and hidden colours are
 continued from the layer's own surroundings (`fill`, the ground's `exemplar`). Visible colours are the picture's.
 Everything costly happens at a bounded working size; the last step runs in strips at full size (`paint`). Knows arrays
@@ -11,28 +10,23 @@ and layers; no network.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
+from lamina.decompose.coarse import Coarse, resized, seen_labels, visible_weights
 from lamina.decompose.edges import Borders, clean_parts, far_parts, find_borders, reach_strands
 from lamina.decompose.exemplar import continue_ground
 from lamina.decompose.fill import continue_colours, membrane
 from lamina.decompose.paint import Sheet, paint
-from lamina.decompose.parts import close_gaps, join_specks, keep_whole, use_labels
-from lamina.decompose.pins import Pins
-from lamina.decompose.refine import settle
-from lamina.decompose.regions import part_where_sure, vote
 from lamina.decompose.veil import Veil, find_veil
 from lamina.decompose.working import Working
 from lamina.document.layer import Layer
 from lamina.pixels import channel_sum
 
-__all__ = ["Coarse", "lift", "seen_labels"]
+__all__ = ["lift"]
 
 _MARGIN = 9
 """Working pixels kept around what a layer shows."""
@@ -50,50 +44,24 @@ _REACHES = 0.75
 _STAGES = 4
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Coarse:
-    """What a network says about a picture, at its own size, layers bottom first; it spans the whole picture."""
-
-    visible: Float[np.ndarray, "L h w"]
-    """Weight with which each layer is seen; sums to one over the layers."""
-    alpha: Float[np.ndarray, "L h w"]
-    """Coverage 0-1, hidden parts included."""
-    rgb: Float[np.ndarray, "L h w 3"]
-    """Straight colour 0-1, hidden parts included."""
-    confidence: Float[np.ndarray, " L"]
-    """How sure the network is that the layer exists, 0-1."""
-    pinned: UInt8[np.ndarray, "H W"] | None = None
-    """Who must be seen at a pixel, at any size; 0 where the votes decide. Pinned layers are the topmost ones."""
-
-
 def lift(
     picture: UInt8[np.ndarray, "h w 4"],
     coarse: Coarse,
     on_step: Callable[[int, int], None] | None = None,
     *,
-    use_all: bool = False,
     working: Working | None = None,
 ) -> list[Layer]:
     """Layers (bottom first, as many as `coarse` has, trimmed) at the size of `picture`.
 
     The bottom layer covers the canvas; for a picture with alpha the stack's alpha is the picture's, nearly: rounding
-    is `make_exact`'s. A layer that is seen nowhere comes back as one transparent pixel; with `use_all` it rather gets
-    a separate part of another layer, as long as there are any. `working` is the picture's, where it is known already.
+    is `make_exact`'s. A layer that is seen nowhere comes back as one transparent pixel. `working` is the picture's,
+    where it is known already.
     """
     working = working or Working(picture)
-    small, opaque, odds = working.rgb, working.opaque, working.odds
+    small, opaque = working.rgb, working.opaque
     _tell(on_step, 1)
-    weights = _weights(working, coarse)
-    label = _labels(working, weights)
-    pins = Pins(coarse.pinned, label.shape)
-    label = pins.without(label)
-    free = len(coarse.visible) - pins.count
-    if use_all:
-        if odds is not None and free > 1 and not label.any():
-            label = pins.without((odds < 1).astype(np.uint8))  # the network saw the ground alone; colour sees more
-        label = use_labels(label, free)
-    label = pins.on(label)
-    borders = reach_strands(find_borders(label), small, weights)
+    label = seen_labels(working, coarse)
+    borders = reach_strands(find_borders(label), small, visible_weights(working, coarse))
     _tell(on_step, 2)
     veil = find_veil(small, borders) if opaque else None
     sheets = _sheets(small, borders, coarse, veil, None if opaque else picture[..., 3])
@@ -103,33 +71,9 @@ def lift(
     return layers
 
 
-def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
-    """The layer seen at each pixel of a working picture, as `lift` reads the answer before anything is pinned."""
-    return _labels(working, _weights(working, coarse))
-
-
 def _tell(on_step: Callable[[int, int], None] | None, step: int) -> None:
     if on_step is not None:
         on_step(step, _STAGES)
-
-
-def _weights(working: Working, coarse: Coarse) -> Float[np.ndarray, "L h w"]:
-    """The network's visible weights at working size, the ground's helped by colour."""
-    size = (working.rgb.shape[1], working.rgb.shape[0])
-    weights = np.stack([_resized(weight, size) for weight in coarse.visible.astype(np.float32)])
-    if working.odds is not None:
-        weights[0] *= working.odds
-        weights /= weights.sum(axis=0)
-    return weights
-
-
-def _labels(working: Working, weights: Float[np.ndarray, "L h w"]) -> UInt8[np.ndarray, "h w"]:
-    """The layer seen at each working pixel: what its region voted, or what its colour says against that."""
-    small, regions = working.rgb, part_where_sure(working.regions, weights)
-    votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
-    voted = agree_in_rows(votes, regions, working.lines).argmax(axis=0).astype(np.uint8)[regions]
-    whole = keep_whole(join_specks(voted, small), working.lines > 0)
-    return close_gaps(settle(whole, small, weights), small)
 
 
 def _sheets(
@@ -184,7 +128,7 @@ def _sheet(
     if seen.any():
         colour = continued(mean, seen)
     else:
-        colour = cv2.resize(_resized(guess, (picture.shape[1], picture.shape[0]))[part], size)
+        colour = cv2.resize(resized(guess, (picture.shape[1], picture.shape[0]))[part], size)
     colour = np.clip(colour, 0, 255)
     variance = _variance(mean, mean_square, seen)
     return Sheet(rows=part[0], columns=part[1], colour=np.dstack([colour, variance]), whole=whole[part])
@@ -217,7 +161,7 @@ def _whole_alpha(
     around = cv2.dilate(parts.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)[ring]
     border = np.bincount(around, minlength=count)
     own = np.bincount(around, seen[ring], minlength=count)
-    guess = _resized(alpha.astype(np.float32), (label.shape[1], label.shape[0]))
+    guess = resized(alpha.astype(np.float32), (label.shape[1], label.shape[0]))
     area = np.maximum(np.bincount(parts.ravel(), minlength=count), 1)
     goes_on = np.bincount(parts.ravel(), guess.ravel(), count) > _GOES_ON * area
     inside = (own > _ENCLOSED * border) & (goes_on | (area < _SMALL * np.count_nonzero(seen)))
@@ -235,7 +179,7 @@ def _reached(seen: Bool[np.ndarray, "h w"], below: Bool[np.ndarray, "h w"]) -> B
 
 def _continued_opacity(opacity: UInt8[np.ndarray, "H W"], clean: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """The picture's alpha (0-255) where the ground is clean, as 0-1, and continued elsewhere; 0 where it never is."""
-    alpha = _resized(opacity, (clean.shape[1], clean.shape[0])).astype(np.float32) / 255
+    alpha = resized(opacity, (clean.shape[1], clean.shape[0])).astype(np.float32) / 255
     return np.clip(membrane(alpha[..., None], clean)[..., 0], 0, 1)
 
 
@@ -256,12 +200,6 @@ def _box(mask: Bool[np.ndarray, "h w"], *, whole: bool) -> tuple[slice, slice]:
         return slice(max(0, int(found[0]) - _MARGIN) // 2 * 2, min(stop, int(found[-1]) + 1 + _MARGIN))
 
     return span(rows, mask.shape[0]), span(columns, mask.shape[1])
-
-
-def _resized(values: Any, size: tuple[int, int]) -> Any:
-    """Bilinear when enlarging, area means when shrinking; `size` is (width, height)."""
-    shrinks = size[0] < values.shape[1] or size[1] < values.shape[0]
-    return cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _enlarged(half: Any, shape: tuple[int, ...]) -> Any:

@@ -1,5 +1,4 @@
-"""Tidy a map of labels: small things stay whole, specks and patches that a thing encloses join what is around them, and
-unused labels take over separate parts of others.
+"""Tidy a map of labels: small things stay whole, specks and patches that a thing encloses join what is around them.
 
 Knows labels and the picture; nothing of networks or alphas.
 """
@@ -15,7 +14,7 @@ from jaxtyping import Bool, Int, UInt8
 from lamina.decompose.agree import common_borders
 from lamina.decompose.fill import membrane
 
-__all__ = ["close_gaps", "join_specks", "keep_whole", "use_labels"]
+__all__ = ["close_gaps", "join_pieces", "join_specks", "keep_whole"]
 
 _SPECK = 80
 """A speck is smaller than the square of the longer side over this."""
@@ -23,14 +22,14 @@ _SPECK = 80
 _FAINT = 30.0
 """What differs by less (0-255) from its surroundings is a speck, what differs by more may be a dot."""
 
+_NO_EDGE = 3.0
+"""What differs by less along its border is a piece of what is beyond."""
+
 _SURROUNDED = 0.8
-"""Share of a speck's border that one other label has."""
+"""Share of its border that one other label has."""
 
 _SMALL = 0.03
 """A thing that covers less of the canvas than this is not cut in two."""
-
-_SEPARATE = 50
-"""Parts of a label are separate things when they are farther apart than the longer side over this."""
 
 _GAP = 0.01
 """A gap in a thing is smaller than this share of the canvas."""
@@ -53,21 +52,44 @@ _MESH = 1e-2
 _GAP_SCALE = 4
 """The ground's colour is continued at so many times less than working size."""
 
-_UNUSED = 5e-4
-"""Share of the canvas below which a label counts as unused, and a part is too small to be a layer."""
 
-
-def join_specks(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    """Labels where small islands of hardly another colour have that of what surrounds them."""
+def join_specks(
+    label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"], letters: Bool[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w"]:
+    """Labels where small islands of hardly another colour have that of what surrounds them, unless they are letters."""
     parts, area, owner = _connected(label)
+    inked = np.bincount(parts[letters], minlength=area.size)
+    speck = (area < (max(label.shape) / _SPECK) ** 2) & (2 * inked < area)
+    return _joined(parts, area, owner, speck, _FAINT, rgb)
+
+
+def join_pieces(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """Labels where islands of any size that nothing sets off from what surrounds them have its label, unless they are
+    most of their own: a strip of sky that has the colour of the sea."""
+    parts, area, owner = _connected(label)
+    lesser = np.ones(area.size, bool)
+    lesser[[np.where(owner == number, area, 0).argmax() for number in np.unique(owner)]] = False
+    return _joined(parts, area, owner, lesser, _NO_EDGE, rgb)
+
+
+def _joined(
+    parts: Int[np.ndarray, "h w"],
+    area: Int[np.ndarray, " n"],
+    owner: UInt8[np.ndarray, " n"],
+    which: Bool[np.ndarray, " n"],
+    faint: float,
+    rgb: UInt8[np.ndarray, "h w 3"],
+) -> UInt8[np.ndarray, "h w"]:
+    """Labels of the parts, those of `which` having that of the one that surrounds them, where they differ by less than
+    `faint` along the border."""
     first, second, length, step = common_borders(parts, rgb)
-    speck = area < (max(label.shape) / _SPECK) ** 2
     pairs = [(one, other, length, step) for one, other in ((first, second), (second, first))]
     inner, outer, length, step = (np.concatenate([pair[k] for pair in pairs]) for k in range(4))
     border = np.bincount(inner, length, area.size)
-    joins = speck[inner] & ~speck[outer] & (length > _SURROUNDED * border[inner]) & (step < _FAINT)
-    owner[inner[joins]] = owner[outer[joins]]
-    return owner[parts]
+    joins = which[inner] & ~which[outer] & (length > _SURROUNDED * border[inner]) & (step < faint)
+    new = owner.copy()
+    new[inner[joins]] = owner[outer[joins]]
+    return new[parts]
 
 
 def keep_whole(label: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
@@ -136,25 +158,6 @@ def _continued(rgb: UInt8[np.ndarray, "h w 3"], known: Any) -> Any:
     return cv2.resize(membrane(mean, share > 0.9), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def use_labels(label: UInt8[np.ndarray, "h w"], count: int) -> UInt8[np.ndarray, "h w"]:
-    """Labels where those of 1..count-1 that were unused have got parts of others, the largest separate one first."""
-    label = label.copy()
-    least = _UNUSED * label.size
-    used = np.bincount(label.ravel(), minlength=count) >= least
-    unused = [number for number in range(1, count) if not used[number]]
-    found: list[tuple[int, int, Any]] = []
-    for number in np.flatnonzero(used) if unused else ():
-        if number == 0:
-            continue
-        parts, area = _things(label == number)
-        order = np.argsort(-area, kind="stable")[1:]
-        found += [(int(area[k]), -int(number), parts == k) for k in order if area[k] >= least and k > 0]
-    found.sort(key=lambda thing: thing[:2], reverse=True)
-    for number, (_, _, thing) in zip(unused, found, strict=False):
-        label[thing] = number
-    return label
-
-
 def _connected(label: UInt8[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, "h w"], Any, UInt8[np.ndarray, " n"]]:
     """Number the connected parts of equal label from 0 on, with their areas and labels."""
     parts = np.zeros(label.shape, np.int32)
@@ -164,14 +167,3 @@ def _connected(label: UInt8[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, "h w"],
         np.copyto(parts, own + (len(owner) - 1), where=own > 0)
         owner += [number] * (count - 1)
     return parts, np.bincount(parts.ravel()), np.array(owner, np.uint8)
-
-
-def _things(mask: Any) -> tuple[Any, Any]:
-    """Number the things in a mask from 1 on, parts that lie close together as one, with their areas (that of 0: 0)."""
-    reach = max(mask.shape) // _SEPARATE
-    box = np.ones((reach + 1, reach + 1), np.uint8)
-    _, wide = cv2.connectedComponents(cv2.dilate(mask.astype(np.uint8), box), connectivity=8)
-    parts = np.where(mask, wide, 0)
-    area = np.bincount(parts.ravel())
-    area[0] = 0
-    return parts, area

@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from lamina.decompose.coarse import Coarse
 from lamina.decompose.decomposer import STAGES, Decomposer, device_named
-from lamina.decompose.lift import Coarse
 from lamina.decompose.naming import Namer
 from lamina.decompose.released_settings import Settings
 from lamina.document.document import Document

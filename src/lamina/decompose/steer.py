@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.above import Above, in_box, under_point
-from lamina.decompose.lift import Coarse, seen_labels
+from lamina.decompose.coarse import Coarse, seen_labels
 from lamina.decompose.working import Working
 from lamina.document.layer import Box
 from lamina.errors import InputError
@@ -55,15 +55,13 @@ def steer(
     coarse: Coarse,
     options: DecomposeOptions,
     *,
-    replaced: bool = False,
     working: Working | None = None,
 ) -> Steered:
     """Pin a layer for every box and point of `options`; what shows nothing above its ground becomes a warning.
 
     Boxes first, then points; later ones take pixels from earlier ones, but a point leaves what lies on its thing to
-    the earlier points that hit it. A layer of the answer that shows little else goes; with `replaced`, an empty one
-    that `lift` may fill takes its place. `working` is the picture's, where it is known already. Raises InputError as
-    `check_places` does.
+    the earlier points that hit it. A layer of the answer that shows little else goes. `working` is the picture's,
+    where it is known already. Raises InputError as `check_places` does.
     """
     check_places(options, picture.shape[1], picture.shape[0])
     if not options.regions:
@@ -92,14 +90,14 @@ def steer(
             found.append(above)
             label = np.where(above.mask, _ASKED, label).astype(np.uint8)
     if found:
-        coarse = _pinned(coarse, found, weights, replaced=replaced)
+        coarse = _pinned(coarse, found, weights)
     lost = len(options.box) + len(options.point) - len(warnings) - _layers_pinned(coarse)
     if lost:
         warnings.append(f"boxes and points that later ones cover wholly: {lost}; they became no layers")
     return Steered(coarse=coarse, warnings=tuple(warnings))
 
 
-def _pinned(coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h w"], *, replaced: bool) -> Coarse:
+def _pinned(coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h w"]) -> Coarse:
     """The answer without the layers that were asked for, and with what was found on top."""
     owner = np.zeros(found[0].mask.shape, np.int32)
     for number, above in enumerate(found, start=1):
@@ -109,8 +107,6 @@ def _pinned(coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h 
     taken[0] = False
     kept = np.flatnonzero(~taken)
     shown = [number for number in range(1, len(found) + 1) if (owner == number).any()]
-    if replaced:
-        kept = np.arange(len(taken))
     below = kept.size
     pinned = np.zeros(owner.shape, np.uint8)
     for place, number in enumerate(shown):
@@ -120,8 +116,6 @@ def _pinned(coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h 
     own = np.stack([cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA) for mask in masks])
     visible, alpha = coarse.visible[kept].copy(), coarse.alpha[kept].copy()
     visible[0] += coarse.visible[taken].sum(axis=0)  # what a dropped layer showed beside is the ground's
-    if replaced:
-        visible[taken] = alpha[taken] = 0
     for mask, coverage in zip(masks, own, strict=True):
         ring = _ring(mask)
         around = weights[kept][:, ring].mean(axis=1) if ring.any() else np.zeros(kept.size)

@@ -1,0 +1,73 @@
+"""What a network says about a picture, and who is seen at each working pixel, as it is read out of that.
+
+Colour regions of the picture vote on the layer they belong to (`regions`, `agree`), the ground helped by what hangs
+together with the border (`ground`). Knows arrays; no network and no layers.
+"""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
+from lamina.decompose.parts import close_gaps, join_pieces, join_specks, keep_whole
+from lamina.decompose.pins import Pins
+from lamina.decompose.refine import settle
+from lamina.decompose.regions import part_where_sure, vote
+from lamina.decompose.working import Working
+
+__all__ = ["Coarse", "resized", "seen_labels", "visible_weights"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coarse:
+    """What a network says about a picture, at its own size, layers bottom first; it spans the whole picture."""
+
+    visible: Float[np.ndarray, "L h w"]
+    """Weight with which each layer is seen; sums to one over the layers, where things set apart count once."""
+    alpha: Float[np.ndarray, "L h w"]
+    """Coverage 0-1, hidden parts included."""
+    rgb: Float[np.ndarray, "L h w 3"]
+    """Straight colour 0-1, hidden parts included."""
+    confidence: Float[np.ndarray, " L"]
+    """How sure the network is that the layer exists, 0-1."""
+    pinned: UInt8[np.ndarray, "H W"] | None = None
+    """Who must be seen at a pixel, at any size; 0 where the votes decide. Pinned layers are the topmost ones."""
+    label: UInt8[np.ndarray, "H W"] | None = None
+    """Who is seen at each working pixel, where that has been settled."""
+
+
+def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
+    """The layer seen at each working pixel: what is settled or pinned, else what its region voted, or what its colour
+    says against that."""
+    if coarse.label is not None:
+        return coarse.label
+    weights = visible_weights(working, coarse)
+    small, regions = working.rgb, part_where_sure(working.regions, weights)
+    votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
+    voted = agree_in_rows(votes, regions, working.lines).argmax(axis=0).astype(np.uint8)[regions]
+    letters = working.lines > 0
+    whole = keep_whole(join_specks(voted, small, letters), letters)
+    label = close_gaps(join_pieces(settle(whole, small, weights), small), small)
+    pins = Pins(coarse.pinned, label.shape)
+    return pins.on(pins.without(label))
+
+
+def visible_weights(working: Working, coarse: Coarse) -> Float[np.ndarray, "L h w"]:
+    """The network's visible weights at working size, the ground's helped by colour."""
+    size = (working.rgb.shape[1], working.rgb.shape[0])
+    weights = np.stack([resized(weight, size) for weight in coarse.visible.astype(np.float32)])
+    if working.odds is not None:
+        weights[0] *= working.odds
+        weights /= weights.sum(axis=0)
+    return weights
+
+
+def resized(values: Any, size: tuple[int, int]) -> Any:
+    """Bilinear when enlarging, area means when shrinking; `size` is (width, height)."""
+    shrinks = size[0] < values.shape[1] or size[1] < values.shape[0]
+    return cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
