@@ -105,8 +105,7 @@ class _Parts:
         np.maximum.at(strongest, part, strength)
         core = strength >= 0.8 * strongest[part]
         ink, of = lab[inked][core], part[core]
-        total = np.stack([np.bincount(of, channel, count) for channel in ink.T], axis=-1)
-        colour = total / np.maximum(np.bincount(of, minlength=count), 1)[:, None]
+        colour = _means(ink, of, count)
         return cls(parts=parts, boxes=np.stack([top, top + height, left, left + width]), area=area, colour=colour)
 
     @classmethod
@@ -127,16 +126,12 @@ class _Parts:
         rim, core = np.where(inside, 0, parts), np.where(inside, parts, 0)
         ys, xs = np.nonzero(rim)
         step = channel_max(cv2.morphologyEx(rgb, cv2.MORPH_GRADIENT, box))[ys, xs]
-        edge = np.bincount(rim[ys, xs], step, count) / np.maximum(np.bincount(rim[ys, xs], minlength=count), 1)
+        edge = _means(step[:, None], rim[ys, xs], count)[:, 0]
         ys, xs = np.nonzero(core)
         ink, of = lab[ys, xs].astype(np.float32), core[ys, xs]
-        share = np.maximum(np.bincount(of, minlength=count), 1)[:, None]
-        colour, square = (
-            np.stack([np.bincount(of, channel, count) for channel in values.T], axis=-1) / share
-            for values in (ink, np.square(ink))
-        )
+        colour, square = (_means(values, of, count) for values in (ink, np.square(ink)))
         uneven = channel_sum(np.maximum(square - np.square(colour), 0)) > _EVEN**2
-        area[uneven | (edge < _CONTRAST) | (share[:, 0] < _LEAST_CORE)] = 0
+        area[uneven | (edge < _CONTRAST) | (np.bincount(of, minlength=count) < _LEAST_CORE)] = 0
         boxes = np.concatenate([np.zeros((4, 1), np.float32), boxes[:, low]], axis=1)
         return cls(parts=parts, boxes=boxes, area=area, colour=colour)
 
@@ -171,6 +166,12 @@ class _Parts:
         letter[0] = False
         found = np.flatnonzero(letter)
         return found[np.argsort(-self.area[found], kind="stable")[:_MOST_LETTERS]]
+
+
+def _means(values: Any, of: Int[np.ndarray, " m"], count: int) -> Float[np.ndarray, "n c"]:
+    """Mean of the values (m x c) of every number 0..count-1; 0 where there are none."""
+    total = np.stack([np.bincount(of, channel, count) for channel in values.T], axis=-1)
+    return total / np.maximum(np.bincount(of, minlength=count), 1)[:, None]
 
 
 def _in_one_row(top: Any, bottom: Any, left: Any, right: Any) -> Bool[np.ndarray, "n n"]:

@@ -155,18 +155,22 @@ def _whole_alpha(
     seen = label == number
     if not seen.any():
         return np.zeros(label.shape, np.float32)
-    covered = (label > number).astype(np.uint8)
-    count, parts = _parts(covered)
-    ring = cv2.dilate(covered, np.ones((3, 3), np.uint8)) > covered
-    around = cv2.dilate(parts.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)[ring]
+    covered = label > number
+    if not covered.any():
+        return seen.astype(np.float32)
+    count, parts = _parts(covered.astype(np.uint8))
+    box = np.ones((3, 3), np.uint8)
+    ys, xs = np.nonzero((cv2.dilate(covered.astype(np.uint8), box) > 0) & ~covered)
+    around: Any = cv2.dilate(parts.astype(np.float32), box)[ys, xs].astype(np.int32)
     border = np.bincount(around, minlength=count)
-    own = np.bincount(around, seen[ring], minlength=count)
+    own = np.bincount(around, seen[ys, xs], minlength=count)
     guess = resized(alpha.astype(np.float32), (label.shape[1], label.shape[0]))
-    area = np.maximum(np.bincount(parts.ravel(), minlength=count), 1)
-    goes_on = np.bincount(parts.ravel(), guess.ravel(), count) > _GOES_ON * area
+    inner = parts[covered]
+    area = np.maximum(np.bincount(inner, minlength=count), 1)
+    goes_on = np.bincount(inner, guess[covered], count) > _GOES_ON * area
     inside = (own > _ENCLOSED * border) & (goes_on | (area < _SMALL * np.count_nonzero(seen)))
     inside[0] = False
-    return (seen | inside[parts] | _reached(seen, (guess > _REACHES) & (covered > 0))).astype(np.float32)
+    return (seen | inside[parts] | _reached(seen, (guess > _REACHES) & covered)).astype(np.float32)
 
 
 def _reached(seen: Bool[np.ndarray, "h w"], below: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

@@ -280,8 +280,10 @@ def _in_bytes(
 ) -> Float[np.ndarray, " n"]:
     """Shares that bytes can hold: 0 or 1 where they round to it; where a pixel is mostly the upper layer's, so large
     that a colour of 0-255 explains what is seen above the ground, else exactness would bend the ground's."""
-    least = np.ceil(_least_alpha(seen, ground) * 255 - 1e-3) / 255
-    share = np.where((share > _MOSTLY) & (share < 1), np.maximum(share, least), share)
+    mostly = np.flatnonzero((share > _MOSTLY) & (share < 1))
+    least = np.ceil(_least_alpha(seen[mostly], ground[mostly]) * 255 - 1e-3) / 255
+    share = share.copy()
+    share[mostly] = np.maximum(share[mostly], least)
     share[share > 1 - _HALF] = 1
     share[share < _HALF] = 0
     return share.astype(np.float32)

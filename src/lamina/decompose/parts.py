@@ -98,16 +98,17 @@ def keep_whole(label: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]
     A thing is what stands by itself on the ground, then on the next label, and so on upwards. Letters do not become
     ground that way: scraps of it between them may have more pixels than thin strokes.
     """
-    before = label
+    before, label = label, label.copy()
     count = int(label.max()) + 1
     for number in range(count):
         parts_found: Any = cv2.connectedComponentsWithStats((label != number).astype(np.uint8), connectivity=8)
-        things, thing, stats, _ = parts_found
+        things, parts, stats, _ = parts_found
         small = stats[:, cv2.CC_STAT_AREA] < _SMALL * label.size
         small[0] = False
-        inside = np.bincount(thing.ravel().astype(np.int64) * count + label.ravel(), minlength=things * count)
-        most = inside.reshape(things, count).argmax(axis=1).astype(np.uint8)
-        label = np.where(small[thing], most[thing], label)
+        at = np.nonzero(small[parts])
+        thing = parts[at]
+        inside = np.bincount(thing.astype(np.int64) * count + label[at], minlength=things * count)
+        label[at] = inside.reshape(things, count).argmax(axis=1)[thing]
     return np.where(letters & (label == 0), before, label)
 
 

@@ -1,0 +1,48 @@
+"""The picture at the size that labels are found on."""
+
+import numpy as np
+import pytest
+
+from lamina.decompose.working import Working
+
+
+def picture(width: int, height: int) -> np.ndarray:
+    rgba = np.full((height, width, 4), 255, np.uint8)
+    rgba[height // 4 : height // 2, width // 4 : width // 2, :3] = (200, 40, 40)
+    return rgba
+
+
+@pytest.mark.parametrize(
+    ("size", "working"),
+    [
+        ((320, 200), (320, 200)),  # never enlarged
+        ((819, 1024), (819, 1024)),
+        ((1024, 1024), (916, 916)),  # bounded by area
+        ((3840, 2160), (1221, 687)),
+        ((4000, 1000), (1280, 320)),  # and by side
+        ((6000, 16), (1280, 3)),
+    ],
+)
+def test_a_picture_is_reduced_to_an_area_and_a_side(size: tuple[int, int], working: tuple[int, int]) -> None:
+    found = Working(picture(*size))
+    assert found.rgb.shape == (working[1], working[0], 3)
+    assert found.scale == (working[0] / size[0], working[1] / size[1])
+
+
+def test_what_it_tells_is_found_once_and_the_same_when_told_ahead() -> None:
+    asked, told = Working(picture(160, 120)), Working(picture(160, 120))
+    told.tell()
+    assert told.__dict__.keys() >= {"lines", "odds", "regions", "ground"}
+    assert asked.lines is asked.lines
+    assert np.array_equal(asked.lines, told.lines)
+    assert asked.odds is not None
+    assert told.odds is not None
+    assert np.array_equal(asked.odds, told.odds)
+
+
+def test_colour_tells_no_ground_where_a_picture_has_alpha() -> None:
+    clear = picture(160, 120)
+    clear[:20, :, 3] = 0
+    found = Working(clear)
+    assert found.odds is None
+    assert not found.opaque
