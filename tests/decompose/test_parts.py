@@ -84,6 +84,20 @@ def test_what_nothing_sets_off_from_its_surroundings_is_a_piece_of_them() -> Non
     assert np.array_equal(joined[20:], label[20:])
 
 
+def test_what_a_letter_half_encloses_of_a_card_is_the_cards() -> None:
+    picture = np.full((200, 200, 3), (40, 60, 120), np.uint8)
+    picture[50:190, 10:190] = (250, 240, 230)
+    label = np.zeros((200, 200), np.uint8)
+    label[50:190, 10:190] = 1
+    picture[100:140, 100:104] = picture[100:140, 116:120] = picture[100:104, 100:120] = 20
+    label[100:140, 100:104] = label[100:140, 116:120] = label[100:104, 100:120] = 2
+    whole = label.copy()
+    label[104:125, 104:116] = 0
+    assert np.array_equal(join_pieces(label, picture), whole)
+    picture[104:125, 104:116] = (40, 60, 120)
+    assert np.array_equal(join_pieces(label, picture), label), "a hole in the card"
+
+
 def test_small_things_stay_whole_on_whatever_they_stand() -> None:
     label = np.zeros((100, 200), np.uint8)
     label[40:100, 100:200] = 1  # a large panel on the ground

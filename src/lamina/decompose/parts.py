@@ -22,11 +22,11 @@ _SPECK = 80
 _FAINT = 30.0
 """What differs by less (0-255) from its surroundings is a speck, what differs by more may be a dot."""
 
-_NO_EDGE = 3.0
-"""What differs by less along its border is a piece of what is beyond."""
-
 _SURROUNDED = 0.8
-"""Share of its border that one other label has."""
+"""Share of a speck's border that one other label has."""
+
+_NO_EDGE, _OPEN = 3.0, 0.15
+"""What differs by less along this share of its border is a piece of what is beyond."""
 
 _SMALL = 0.03
 """A thing that covers less of the canvas than this is not cut in two."""
@@ -60,33 +60,34 @@ def join_specks(
     parts, area, owner = _connected(label)
     inked = np.bincount(parts[letters], minlength=area.size)
     speck = (area < (max(label.shape) / _SPECK) ** 2) & (2 * inked < area)
-    return _joined(parts, area, owner, speck, _FAINT, rgb)
+    return _joined(parts, owner, speck, common_borders(parts, rgb), _SURROUNDED, _FAINT)
 
 
 def join_pieces(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    """Labels where islands of any size that nothing sets off from what surrounds them have its label, unless they are
-    most of their own: a strip of sky that has the colour of the sea."""
+    """Labels where islands of any size that nothing sets off from what is beside them have its label, unless they are
+    most of their own: a strip of sky that has the colour of the sea, what a letter half encloses of a card."""
     parts, area, owner = _connected(label)
     lesser = np.ones(area.size, bool)
     lesser[[np.where(owner == number, area, 0).argmax() for number in np.unique(owner)]] = False
-    return _joined(parts, area, owner, lesser, _NO_EDGE, rgb)
+    return _joined(parts, owner, lesser, common_borders(parts, rgb), _OPEN, _NO_EDGE)
 
 
 def _joined(
     parts: Int[np.ndarray, "h w"],
-    area: Int[np.ndarray, " n"],
     owner: UInt8[np.ndarray, " n"],
     which: Bool[np.ndarray, " n"],
+    borders: tuple[Any, Any, Any, Any],
+    along: float,
     faint: float,
-    rgb: UInt8[np.ndarray, "h w 3"],
 ) -> UInt8[np.ndarray, "h w"]:
-    """Labels of the parts, those of `which` having that of the one that surrounds them, where they differ by less than
-    `faint` along the border."""
-    first, second, length, step = common_borders(parts, rgb)
+    """Labels of the parts, those of `which` having that of another one, where they differ from it by less than `faint`
+    along more than this share of their border."""
+    first, second, length, step = borders
     pairs = [(one, other, length, step) for one, other in ((first, second), (second, first))]
     inner, outer, length, step = (np.concatenate([pair[k] for pair in pairs]) for k in range(4))
-    border = np.bincount(inner, length, area.size)
-    joins = which[inner] & ~which[outer] & (length > _SURROUNDED * border[inner]) & (step < faint)
+    border = np.bincount(inner, length, owner.size)
+    joins = np.flatnonzero(which[inner] & ~which[outer] & (length > along * border[inner]) & (step < faint))
+    joins = joins[np.argsort(length[joins], kind="stable")]  # the longest one is heard last
     new = owner.copy()
     new[inner[joins]] = owner[outer[joins]]
     return new[parts]
