@@ -125,6 +125,31 @@ def test_small_things_come_apart_where_that_is_asked_for() -> None:
     assert [len(set_apart_in(label, 20, fine=fine).visible) for fine in (False, True)] == [5, 6]
 
 
+@pytest.mark.parametrize("fine", [False, True])
+def test_what_is_too_small_for_a_layer_goes_with_the_upper_layer_it_touches(fine: bool) -> None:
+    """Of layer 1 there is a tip on layer 2, and a dot far from everything."""
+    label = squares()
+    side = 4 if fine else 8
+    tip, dot = (slice(150 - side, 150), slice(36, 36 + side)), (slice(180, 180 + side), slice(180, 180 + side))
+    label[tip] = label[dot] = 1
+    parted = set_apart_in(label, 20, fine=fine).label
+    assert parted is not None
+    assert (parted[tip] == parted[170, 40]).all()
+    assert (parted[dot] == parted[30, 30]).all(), "what touches nothing stays with its own"
+    assert np.array_equal(parted > 0, label > 0)
+
+
+def test_nothing_goes_with_what_a_box_was_drawn_for() -> None:
+    label = squares()
+    pinned = np.where(label == 2, 2, 0).astype(np.uint8)
+    tip = (slice(142, 150), slice(36, 44))
+    label[tip] = 1
+    answer = of_label(np.where(label == 2, 0, label).astype(np.uint8), 3)
+    parted = set_apart(Working(picture_of(label)), replace(answer, label=None, pinned=pinned), 20)
+    assert parted.label is not None
+    assert (parted.label[tip] == parted.label[30, 30]).all()
+
+
 @pytest.mark.parametrize("most", [2, 20])
 def test_pinned_layers_stay_whole(most: int) -> None:
     label = squares()

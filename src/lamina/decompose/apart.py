@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from scipy import ndimage
 
 from lamina.decompose.coarse import Coarse, seen_labels
@@ -29,6 +29,9 @@ what a layer takes, not to be empty."""
 
 _LEADING = 0.6
 """Lines of letters this share of their height apart are one block; words of a line, a whole height."""
+
+_TOUCHES = 0.05
+"""A crumb has more than this share of its border on the upper layer that it goes with."""
 
 _STEP = 2
 """Every so many rows and columns are looked at."""
@@ -63,6 +66,7 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
     if fine:
         label, of = _parted(label, np.zeros_like(small), origin.size - pinned, origin.size, most, _LEAST_FINE)
         origin = origin[of]
+    label = _without_crumbs(label, small, origin.size - pinned)
     return replace(
         coarse,
         visible=coarse.visible[origin],
@@ -72,6 +76,27 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
         pinned=None,
         label=label,
     )
+
+
+def _without_crumbs(
+    label: UInt8[np.ndarray, "h w"], lines: Int[np.ndarray, "H W"], free: int
+) -> UInt8[np.ndarray, "h w"]:
+    """Labels where what still lies apart in a layer, and is small, goes with the upper layer that it touches most: the
+    network saw that it stands out, not of what it is a part."""
+    small, out = label[::_STEP, ::_STEP], label.copy()
+    for number in range(1, free):
+        own = small == number
+        parts, area = _lying_apart(own, lines)
+        for crumb in np.argsort(-area, kind="stable")[1:]:
+            if not 0 < area[crumb] < _LEAST * small.size:
+                continue
+            mask = own & (parts == crumb)
+            rim = (cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~mask
+            beside = np.bincount(small[rim], minlength=free)[:free]
+            beside[[0, number]] = 0
+            if beside.max() > _TOUCHES * rim.sum():
+                out[(label == number) & _enlarged(parts == crumb, label.shape)] = beside.argmax()
+    return out
 
 
 def _parted(
@@ -99,8 +124,7 @@ def _parted(
         origin.append(number)
         for thing in things:
             if thing.layer == number:
-                mask = (thing.parts == thing.number).repeat(_STEP, 0).repeat(_STEP, 1)
-                out[own & mask[: label.shape[0], : label.shape[1]]] = len(origin)
+                out[own & _enlarged(thing.parts == thing.number, label.shape)] = len(origin)
                 origin.append(number)
     gone = np.isin(label, lost)
     if gone.any():
@@ -111,8 +135,21 @@ def _parted(
 
 def _things(label: UInt8[np.ndarray, "h w"], lines: Int[np.ndarray, "h w"], number: int, least: float) -> list[_Thing]:
     """What lies apart in a layer and is large enough, the largest first."""
-    own = label == number
-    reach = max(label.shape) // _APART
+    parts, area = _lying_apart(label == number, lines, label > number)
+    order = np.argsort(-area, kind="stable")
+    return [
+        _Thing(layer=number, area=int(area[k]), parts=parts, number=int(k))
+        for k in order
+        if area[k] >= least * label.size
+    ]
+
+
+def _lying_apart(
+    own: Bool[np.ndarray, "h w"], lines: Int[np.ndarray, "h w"], joining: Bool[np.ndarray, "h w"] | None = None
+) -> tuple[Int[np.ndarray, "h w"], Int[np.ndarray, " n"]]:
+    """Number what lies apart in a mask, unless `joining` joins it; with the areas, lettering's with what is between its
+    letters."""
+    reach = max(own.shape) // _APART
     wide: Any = cv2.dilate(own.astype(np.uint8), np.ones((reach + 1, reach + 1), np.uint8))
     filled = own.copy()
     for rows, columns in filter(None, ndimage.find_objects(np.where(own, lines, 0))):
@@ -121,13 +158,11 @@ def _things(label: UInt8[np.ndarray, "h w"], lines: Int[np.ndarray, "h w"], numb
         above = max(0, rows.start - round(_LEADING * height)), max(0, columns.start - height)
         below = rows.stop + round(_LEADING * height), columns.stop + height
         wide[above[0] : below[0], above[1] : below[1]] = 1
-    parts: Any = cv2.connectedComponents(wide | (label > number), connectivity=8)[1]
-    area = np.bincount(parts[filled], minlength=parts.max() + 1) * (
-        np.bincount(parts[own], minlength=parts.max() + 1) > 0
-    )
-    order = np.argsort(-area, kind="stable")
-    return [
-        _Thing(layer=number, area=int(area[k]), parts=parts, number=int(k))
-        for k in order
-        if area[k] >= least * label.size
-    ]
+    parts: Any = cv2.connectedComponents(wide if joining is None else wide | joining, connectivity=8)[1]
+    count = parts.max() + 1
+    return parts, np.bincount(parts[filled], minlength=count) * (np.bincount(parts[own], minlength=count) > 0)
+
+
+def _enlarged(mask: Bool[np.ndarray, "h w"], shape: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
+    """A mask of every so many rows and columns at the size of all of them."""
+    return mask.repeat(_STEP, 0).repeat(_STEP, 1)[: shape[0], : shape[1]]
