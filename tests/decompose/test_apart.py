@@ -129,8 +129,7 @@ def test_small_things_come_apart_where_that_is_asked_for() -> None:
 def test_what_is_too_small_for_a_layer_goes_with_the_upper_layer_it_touches(fine: bool) -> None:
     """Of layer 1 there is a tip on layer 2, and a dot far from everything."""
     label = squares()
-    side = 4 if fine else 8
-    tip, dot = (slice(150 - side, 150), slice(36, 36 + side)), (slice(180, 180 + side), slice(180, 180 + side))
+    tip, dot = (slice(146, 150), slice(36, 40)), (slice(180, 184), slice(180, 184))
     label[tip] = label[dot] = 1
     parted = set_apart_in(label, 20, fine=fine).label
     assert parted is not None
@@ -142,7 +141,7 @@ def test_what_is_too_small_for_a_layer_goes_with_the_upper_layer_it_touches(fine
 def test_nothing_goes_with_what_a_box_was_drawn_for() -> None:
     label = squares()
     pinned = np.where(label == 2, 2, 0).astype(np.uint8)
-    tip = (slice(142, 150), slice(36, 44))
+    tip = (slice(146, 150), slice(36, 40))
     label[tip] = 1
     answer = of_label(np.where(label == 2, 0, label).astype(np.uint8), 3)
     parted = set_apart(Working(picture_of(label)), replace(answer, label=None, pinned=pinned), 20)

@@ -81,14 +81,14 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
 def _without_crumbs(
     label: UInt8[np.ndarray, "h w"], lines: Int[np.ndarray, "H W"], free: int
 ) -> UInt8[np.ndarray, "h w"]:
-    """Labels where what still lies apart in a layer, and is small, goes with the upper layer that it touches most: the
-    network saw that it stands out, not of what it is a part."""
+    """Labels where what still lies apart in a layer, too small for any, goes with the upper layer that it touches most:
+    the network saw that it stands out, not of what it is a part."""
     small, out = label[::_STEP, ::_STEP], label.copy()
     for number in range(1, free):
         own = small == number
         parts, area = _lying_apart(own, lines)
         for crumb in np.argsort(-area, kind="stable")[1:]:
-            if not 0 < area[crumb] < _LEAST * small.size:
+            if not 0 < area[crumb] < _LEAST_FINE * small.size:
                 continue
             mask = own & (parts == crumb)
             rim = (cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~mask
