@@ -77,6 +77,28 @@ def test_a_ghost_left_below_is_seen(outline: bool) -> None:
     assert verdict.ghosts == (1,)
 
 
+def test_a_plate_of_the_same_colour_below_a_layer_is_no_ghost() -> None:
+    plate = blob("plate", (190, 50, 60), (90, 110), 63)
+    stack = (ground(), plate, RED, BLUE)
+    assert judge(picture(*stack), stack).ghosts == ()
+
+
+def test_a_ghost_in_the_layer_below_is_seen() -> None:
+    card = blob("card", (120, 170, 120), (160, 120), 115)
+    spoilt = card.rgba.copy()
+    weight = RED.rgba[..., 3:] / 255 * 0.6
+    spoilt[..., :3] = (spoilt[..., :3] + weight * (RED.rgba[..., :3].astype(float) - spoilt[..., :3])).round()
+    stack = (ground(), Layer(id="card", name="card", rgba=spoilt), RED)
+    assert judge(picture(*stack), stack).ghosts == (2,)
+
+
+def test_a_faint_rim_towards_the_ground_is_no_cut() -> None:
+    """Seven levels off the ground: an edge beside the ground, none between two upper layers."""
+    faint = blob("faint", (218, 208, 188), (90, 110), 60)
+    stack = (ground(), faint, BLUE)
+    assert judge(picture(*stack), stack).cuts == ()
+
+
 def test_an_object_cut_in_two_is_seen() -> None:
     verdict = judge(PICTURE, (ground(), *halves(RED), BLUE))
     assert [(cut.lower, cut.upper) for cut in verdict.cuts] == [(1, 2)]

@@ -10,7 +10,8 @@ Everything is looked at in a small view of the picture. The score is the sum of 
 
 Two layers are one thing cut in two where a long part of their border runs through even colours. The ghost of a layer is
 how far the colours B below it, in a band about its outline, lean from the ground G towards the layer's own O:
-(B - G)·(O - G) / |O - G|², the larger of the means inside and outside the outline. How often the score is right, and
+(B - G)·(O - G) / |O - G|², the larger of the means inside and outside the outline, where the layer is on top of B that
+is so around it: a plate below it of its own colour is no ghost. How often the score is right, and
 the warnings: `benchmarks/judging.py`, docs/log.md. Ghosts, repairs, numbers of parts and fitted weights made the score
 no better. Knows pictures and layers; no network.
 """
@@ -38,8 +39,9 @@ _WEIGHTS = {"ground": 1.0, "parted": 1.0, "sure": 1.0, "edges": 0.5}
 _SIDE = 448
 """Longer side of the view at most."""
 
-_EVEN = 10
-"""Difference of bytes within two pixels of a border below which the picture has no edge there."""
+_EVEN, _EVEN_GROUND = 10, 5
+"""Difference of bytes within two pixels of a border below which the picture has no edge there; for a cut from the
+bottom layer, which soft edges border more than others."""
 
 _CUT_SHARE, _CUT_LENGTH = 0.2, 0.04
 """Two layers are one thing cut in two when this share of their border has no edge, and that is as long as this share of
@@ -140,16 +142,18 @@ def _borders(label: Any, view: Any, count: int) -> tuple[float, list[tuple[int, 
     """Share of all border length with an edge, of colour or alpha, and the pairs whose border has none."""
     box = np.ones((5, 5), np.uint8)
     spread = channel_max(cv2.morphologyEx(view, cv2.MORPH_GRADIENT, box))
-    total, bare = np.zeros((2, count * count))
+    total, bare, cut_bare = np.zeros((3, count * count))
     for one, other in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):
         a, b = label[one], label[other]
         ys, xs = np.nonzero(a != b)
         key = np.minimum(a, b)[ys, xs] * count + np.maximum(a, b)[ys, xs]
+        step = spread[one][ys, xs]
         total += np.bincount(key, minlength=count * count)
-        bare += np.bincount(key, spread[one][ys, xs] < _EVEN, count * count)
+        bare += np.bincount(key, step < _EVEN, count * count)
+        cut_bare += np.bincount(key, step < np.where(key < count, _EVEN_GROUND, _EVEN), count * count)
     if total.sum() == 0:
         return 0.0, []
-    cut = (bare > _CUT_SHARE * total) & (bare > _CUT_LENGTH * max(label.shape))
+    cut = (cut_bare > _CUT_SHARE * total) & (cut_bare > _CUT_LENGTH * max(label.shape))
     return 1 - float(bare.sum() / total.sum()), [(int(k) // count, int(k) % count) for k in np.flatnonzero(cut)]
 
 
@@ -164,16 +168,19 @@ def _ghosts(
     shape = label.shape
     label = np.where(opacity >= _OPAQUE, label, len(stack))
     below = np.zeros((*shape, 3), np.float32)
+    top = np.zeros(shape, np.int32)
     for number, layer in enumerate(stack):
         alpha = layer[..., 3:].astype(np.float32) / 255
         colour = layer[..., :3].astype(np.float32)
         if number:
-            lean[number] = _ghost(below, colour, alpha[..., 0], label, number)
+            lean[number] = _ghost(below, top, colour, alpha[..., 0], label, number)
         below = below + alpha * (colour - below)
+        top[alpha[..., 0] > 0.5] = number
     return lean
 
 
-def _ghost(below: Any, colour: Any, alpha: Any, label: Any, number: int) -> float:
+def _ghost(below: Any, top: Any, colour: Any, alpha: Any, label: Any, number: int) -> float:
+    """`below` is what is seen without the layer and those above it, and `top` which layer that is."""
     own = ((label == number) & (alpha > 0.9)).astype(np.uint8)
     if own.sum() < _LEAST_BAND:
         return 0.0
@@ -182,6 +189,8 @@ def _ghost(below: Any, colour: Any, alpha: Any, label: Any, number: int) -> floa
     far = (cv2.dilate(outer, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_BAND, _BAND))) > outer) & (label < number)
     rim_out = (outer > 0) & (alpha <= 0.02) & (label < number)
     rim_in = (own > 0) & (cv2.erode(own, cross) == 0)
+    beneath = top == np.bincount(top[far], minlength=1).argmax()
+    far &= beneath
     ground, near_ground = _average(below, far)
     thing, near_thing = _average(colour, own > 0)
     axis = thing - ground
@@ -189,7 +198,7 @@ def _ghost(below: Any, colour: Any, alpha: Any, label: Any, number: int) -> floa
     usable = near_ground & near_thing & (contrast > _CONTRAST**2)
     along = channel_sum((below - ground) * axis) / np.maximum(contrast, 1)
     leans = [0.0]
-    for band in (rim_out & usable, rim_in & usable):
+    for band in (rim_out & beneath & usable, rim_in & beneath & usable):
         if band.sum() >= _LEAST_BAND:
             leans.append(float(np.clip(along[band], -0.25, 1).mean()))
     return max(leans)
