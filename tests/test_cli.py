@@ -241,6 +241,11 @@ sys.exit(main(sys.argv[1:]))
     assert list(photo.parent.iterdir()) == [photo]
 
 
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "lamina", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "lamina", "")
+
+
 def test_edits_that_never_end_are_refused(
     run: Run, layered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
