@@ -70,3 +70,16 @@ def test_a_hard_edge_parts_the_ground():
     told = (plate.reach > 0) & ground & (y != 119) & (y != 120)
     assert told[ground & (away < 20)].mean() > 0.8
     assert np.abs(plate.colour - picture)[told].max() < 12
+
+
+def test_soft_rims_of_a_thing_lead_from_no_piece_to_another():
+    """The thing stands before a horizon, whose edge is not seen to be hard where the thing's own rim is."""
+    mask, away = thing()
+    slope = np.arange(SIZE[1]) * 0.15 + 100
+    hill = np.arange(SIZE[0])[:, None] > slope
+    picture = np.where(hill[..., None], np.float32((90, 70, 110)), sky())
+    edge = cv2.morphologyEx(hill.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    plate = find_plate(shaded(picture), ~mask & ~(edge & (away > 3)), away, 320)
+    beside = ~mask & ~edge & (away > 1.5) & (away < 20)
+    assert (plate.reach[beside] > 0).mean() > 0.9
+    assert np.abs(plate.colour - picture)[beside & (plate.reach > 0)].mean() < 4

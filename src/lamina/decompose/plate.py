@@ -13,7 +13,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy import ndimage
 
 from lamina.decompose.fill import membrane
 from lamina.decompose.trend import gradient_of, trend_of
@@ -38,6 +39,9 @@ _LEAST = 150
 
 _EVEN = 0.04
 """Share of the picture that must be bare ground, to tell that all of it is one gradient."""
+
+_RIM = 3.0
+"""Beside things, in their soft rims, hard edges are not seen: no way leads there from one piece to another."""
 
 _PIECES = 12
 """Pieces of the ground that are looked at, the largest ones."""
@@ -73,15 +77,23 @@ def find_plate(
         np.copyto(plate.colour, even, where=beside[..., None])
         plate.reach[beside] = reach
         return plate
-    found: Any = cv2.connectedComponentsWithStats(ground.astype(np.uint8), connectivity=4)
-    _, pieces, stats, _ = found
-    order = np.argsort(-stats[1:, 4], kind="stable")[:_PIECES] + 1
-    for name in order[stats[order, 4] >= 2 * _LEAST]:
-        left, top, width, height = stats[name, :4]
-        box = (slice(top, top + height), slice(left, left + width))
+    pieces = _pieces(ground, away)
+    area = np.bincount(pieces.ravel())
+    order = np.argsort(-area[1:], kind="stable")[:_PIECES] + 1
+    boxes = ndimage.find_objects(pieces)
+    for name in order[area[order] >= 2 * _LEAST]:
+        box = boxes[name - 1]
         whole = Plate(colour=plate.colour[box], doubt=plate.doubt[box], reach=plate.reach[box])
         _tell(whole, picture[box], pieces[box] == name, away[box], side)
     return plate
+
+
+def _pieces(ground: Any, away: Any) -> Int[np.ndarray, "h w"]:
+    """Number the pieces of the ground between hard edges from 1 on, each with the rims beside it."""
+    inner = ground & (away > _RIM)
+    found: Any = cv2.connectedComponents(inner.astype(np.uint8), connectivity=4)
+    nearest: Any = ndimage.distance_transform_edt(~inner, return_distances=False, return_indices=True)
+    return found[1][tuple(nearest)] * ground
 
 
 def _tell(plate: Plate, picture: Any, piece: Any, away: Any, side: float) -> None:
