@@ -93,6 +93,19 @@ def test_what_is_no_veil_is_left_in_the_ground(spoil):
     assert veil is None or veil.premul[..., 3].max() < 0.02
 
 
+@pytest.mark.parametrize(("restless_from", "is_veil"), [(240, True), (100, False)])
+def test_a_difference_broken_off_where_the_ground_cannot_be_told_is_no_veil(restless_from, is_veil):
+    """Half a shadow taken away shows more than a whole one left."""
+    mask = card()[1]
+    cast = 0.6 * cv2.GaussianBlur(mask, (0, 0), 8)
+    noise = np.random.default_rng(0).normal(0, 40, (24, 32, 3)).astype(np.float32)
+    ground = sky_and_meadow()
+    ground[restless_from:] += cv2.resize(noise, SIZE[::-1])[restless_from:]
+    picture = np.where(mask[..., None] > 0, (250, 250, 250), np.clip(ground, 0, 255) * (1 - cast[..., None]))
+    veil = find_veil(np.floor(picture + 0.5).astype(np.uint8), find_borders((mask > 0).astype(np.uint8)))
+    assert (veil is not None) == is_veil
+
+
 def test_the_layer_takes_its_shadow_along_and_the_ground_is_bare():
     picture, mask, cast = card()
     rgba = np.dstack([picture, np.full(SIZE, 255, np.uint8)])

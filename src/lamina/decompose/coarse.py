@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
-from lamina.decompose.parts import close_gaps, join_pieces, join_specks, keep_whole
+from lamina.decompose.parts import close_gaps, join_moved, join_pieces, join_specks, keep_whole
 from lamina.decompose.pins import Pins
 from lamina.decompose.refine import settle
 from lamina.decompose.regions import part_where_sure, vote
@@ -52,7 +52,8 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     voted = agree_in_rows(votes, regions, working.lines).argmax(axis=0).astype(np.uint8)[regions]
     letters = working.lines > 0
     whole = keep_whole(join_specks(voted, small, letters), letters)
-    label = close_gaps(join_pieces(settle(whole, small, weights), small), small)
+    settled = join_moved(settle(whole, small, weights), small, whole)
+    label = close_gaps(join_pieces(settled, small), small)
     pins = Pins(coarse.pinned, label.shape)
     return pins.on(pins.without(label))
 

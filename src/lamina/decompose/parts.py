@@ -13,8 +13,9 @@ from jaxtyping import Bool, Int, UInt8
 
 from lamina.decompose.agree import common_borders
 from lamina.decompose.fill import membrane
+from lamina.pixels import channel_max
 
-__all__ = ["close_gaps", "join_pieces", "join_specks", "keep_whole"]
+__all__ = ["close_gaps", "join_moved", "join_pieces", "join_specks", "keep_whole"]
 
 _SPECK = 80
 """A speck is smaller than the square of the longer side over this."""
@@ -27,6 +28,9 @@ _SURROUNDED = 0.8
 
 _NO_EDGE, _OPEN = 3.0, 0.15
 """What differs by less along this share of its border is a piece of what is beyond."""
+
+_SET_OFF = 15.0
+"""What differs by more in the mean from those it was given to, along its border with them, is none of theirs."""
 
 _SMALL = 0.03
 """A thing that covers less of the canvas than this is not cut in two."""
@@ -61,6 +65,41 @@ def join_specks(
     inked = np.bincount(parts[letters], minlength=area.size)
     speck = (area < (max(label.shape) / _SPECK) ** 2) & (2 * inked < area)
     return _joined(parts, owner, speck, common_borders(parts, rgb), _SURROUNDED, _FAINT)
+
+
+def join_moved(
+    label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"], before: UInt8[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w"]:
+    """Labels where islands that had another one `before`, set off from their new own and by nothing from what else is
+    beside them, have its label: the red of a tower that went to a red sky."""
+    count = int(max(label.max(), before.max())) + 1
+    parts, _, owner = _connected(np.where(label != before, label + count, label).astype(np.uint8))
+    moved = owner >= count
+    if not moved.any():
+        return label
+    new = (owner % count).astype(np.uint8)
+    inner, outer, step = _steps_out_of(moved, parts, rgb)
+    own, bare = new[outer] == new[inner], step < _NO_EDGE
+    border, with_own = np.bincount(inner, minlength=new.size), np.bincount(inner[own], minlength=new.size)
+    set_off = np.bincount(inner[own], step[own], new.size) > _SET_OFF * np.maximum(with_own, 1)
+    pairs, length = np.unique(inner[bare] * new.size + outer[bare], return_counts=True)
+    inner, outer = pairs // new.size, pairs % new.size
+    joins = np.flatnonzero((length > _OPEN * border[inner]) & set_off[inner])
+    joins = joins[np.argsort(length[joins], kind="stable")]  # the longest one is heard last
+    new[inner[joins]] = owner[outer[joins]]
+    return new[parts]
+
+
+def _steps_out_of(which: Any, parts: Any, rgb: Any) -> tuple[Any, Any, Any]:
+    """For every pixel border between a part of `which` and another: both parts, the step of colour (0-255)."""
+    found: list[Any] = []
+    for one, other in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):
+        ys, xs = np.nonzero((parts[one] != parts[other]) & (which[parts[one]] != which[parts[other]]))
+        pair = np.stack([parts[one][ys, xs], parts[other][ys, xs]])
+        step = channel_max(np.abs(rgb[one][ys, xs].astype(np.int16) - rgb[other][ys, xs]))
+        found.append(np.vstack([np.where(which[pair[0]], pair, pair[::-1]), step]))
+    inner, outer, step = np.hstack(found).astype(np.int64)
+    return inner, outer, step
 
 
 def join_pieces(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:

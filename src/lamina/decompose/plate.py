@@ -8,7 +8,7 @@ farther off still, and where that fails the reach is narrowed. Knows arrays only
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -57,6 +57,8 @@ class Plate:
     """Levels by which the colour may be wrong."""
     reach: Float[np.ndarray, "h w"]
     """How far from things (as `away`) the ground was told from; 0 where it cannot be."""
+    widest: float
+    """The widest reach that was tried."""
 
 
 def find_plate(
@@ -68,8 +70,9 @@ def find_plate(
         colour=np.zeros(picture.shape, np.float32),
         doubt=np.zeros(ground.shape, np.float32),
         reach=np.zeros(ground.shape, np.float32),
+        widest=side / _REACHES[0],
     )
-    reach = side / _REACHES[0]
+    reach = plate.widest
     far = ground & (away > reach)
     even = gradient_of(picture, far) if far.mean() > _EVEN else None
     if even is not None:
@@ -83,7 +86,7 @@ def find_plate(
     boxes = ndimage.find_objects(pieces)
     for name in order[area[order] >= 2 * _LEAST]:
         box = boxes[name - 1]
-        whole = Plate(colour=plate.colour[box], doubt=plate.doubt[box], reach=plate.reach[box])
+        whole = replace(plate, colour=plate.colour[box], doubt=plate.doubt[box], reach=plate.reach[box])
         _tell(whole, picture[box], pieces[box] == name, away[box], side)
     return plate
 

@@ -48,6 +48,10 @@ _NEAR = 0.4
 _FADED = ((0.4, 0.7), (0.9, 0.5))
 """Beyond so much of its reach a veil is at most so strong in the mean, against near its thing."""
 
+_BROKEN_OFF = (0.05, 0.5)
+"""Share of a veil's outline where the ground ends that can be told, and its strength there against near its thing, from
+which it is no veil: one fades before that."""
+
 _RIM = 1.5
 """Working pixels beside a thing that show its own soft rim."""
 
@@ -89,7 +93,8 @@ def find_veil(picture: UInt8[np.ndarray, "h w 3"], borders: Borders) -> Veil | N
     least = np.maximum(plate.doubt, _FAINT)
     room = np.where(difference < 0, plate.colour, 255 - plate.colour)
     alpha = channel_max(np.abs(difference) / np.maximum(room, 1))
-    found = _veiled(difference, alpha, zone & (strength > least), plate, hard, away)
+    untold = ground & ~hard & (plate.reach == 0) & (away > _RIM) & (away <= plate.widest)
+    found = _veiled(difference, alpha, zone & (strength > least), plate, hard, away, untold)
     if not found.any():
         return None
     alpha *= found * np.clip(strength / least - 1, 0, 1)
@@ -139,8 +144,11 @@ def _smoothed(values: Any, known: Any) -> Any:
     return np.where(known[..., None], cv2.blur(values * weight[..., None], (3, 3)) / np.maximum(share, 1e-6), 0)
 
 
-def _veiled(difference: Any, alpha: Any, differs: Any, plate: Plate, hard: Any, away: Any) -> Bool[np.ndarray, "h w"]:
+def _veiled(
+    difference: Any, alpha: Any, differs: Any, plate: Plate, hard: Any, away: Any, untold: Any
+) -> Bool[np.ndarray, "h w"]:
     """Pixels of the parts that differ, hang on a thing, are of one sign, strong but thin, smooth and fading."""
+    box = np.ones((3, 3), np.uint8)
     strength = channel_max(np.abs(difference))
     count, parts = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)
     peak, sure = np.zeros((2, count), np.float32)
@@ -159,7 +167,11 @@ def _veiled(difference: Any, alpha: Any, differs: Any, plate: Plate, hard: Any, 
     keep &= np.maximum(lighter, 1 - lighter) > _ONE_SIGNED
     for part, most in _FADED:
         keep &= mean(strength, away > part * plate.reach) < most * mean(strength, away < _NEAR * plate.reach)
-    keep &= mean(cv2.dilate(hard.astype(np.uint8), np.ones((3, 3), np.uint8)), differs) < _HARD
+    outline = differs & (cv2.erode(differs.astype(np.uint8), box) == 0)
+    end = outline & (cv2.dilate(untold.astype(np.uint8), box) > 0)
+    strong_end = mean(strength, end) > _BROKEN_OFF[1] * mean(strength, away < _NEAR * plate.reach)
+    keep &= ~(strong_end & (total(end) > _BROKEN_OFF[0] * total(outline)))
+    keep &= mean(cv2.dilate(hard.astype(np.uint8), box), differs) < _HARD
     keep &= total(away < _RIM + 3) > 0
     keep[0] = False
     return keep[parts]
