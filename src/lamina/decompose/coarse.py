@@ -23,6 +23,11 @@ from lamina.decompose.working import Working
 __all__ = ["Coarse", "resized", "seen_labels", "visible_weights"]
 
 
+_MOSTLY_GROUND, _MOSTLY_OFF, _SEEN = 0.5, 0.7, 0.06
+"""Shares of a line of letters that are the ground's and that colour tells from it, and mean weight that the network
+gives an upper layer there, from which it is that layer's."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coarse:
     """What a network says about a picture, at its own size, layers bottom first; it spans the whole picture."""
@@ -53,9 +58,29 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     letters = working.lines > 0
     whole = keep_whole(join_specks(voted, small, letters), letters)
     settled = join_moved(settle(whole, small, weights), small, whole)
-    label = close_gaps(join_pieces(settled, small), small)
+    label = _off_ground(close_gaps(join_pieces(settled, small), small), working, weights)
     pins = Pins(coarse.pinned, label.shape)
     return pins.on(pins.without(label))
+
+
+def _off_ground(
+    label: UInt8[np.ndarray, "h w"], working: Working, weights: Float[np.ndarray, "L h w"]
+) -> UInt8[np.ndarray, "h w"]:
+    """Labels where lines of letters that colour tells from the ground are none of it, though the network says so: they
+    are the upper layer's that it sees most in all of them, if any. Small print is finer than what it looks at."""
+    count = int(working.lines.max()) + 1
+    if working.odds is None or count == 1 or len(weights) == 1:
+        return label
+    line = working.lines.ravel()
+    area = np.maximum(np.bincount(line, minlength=count), 1)
+    ground, off = (np.bincount(line, mask.ravel(), count) / area for mask in (label == 0, working.odds < 1))
+    seen = np.stack([np.bincount(line, weight.ravel(), count) / area for weight in weights[1:]])
+    small_print = (ground > _MOSTLY_GROUND) & (off > _MOSTLY_OFF) & (seen.max(axis=0) > _SEEN)
+    small_print[0] = False
+    if not small_print.any():
+        return label
+    most = 1 + (seen * area)[:, small_print].sum(axis=1).argmax()
+    return np.where(small_print[working.lines], most, label).astype(np.uint8)
 
 
 def visible_weights(working: Working, coarse: Coarse) -> Float[np.ndarray, "L h w"]:

@@ -1,0 +1,39 @@
+"""Who is seen at each working pixel, as it is read out of a network's answer."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from lamina.decompose.coarse import Coarse, seen_labels
+from lamina.decompose.working import Working
+
+
+def small_print() -> tuple[np.ndarray, np.ndarray]:
+    """Two words of brown letters on a pale ground, and a dark square: the picture and where the letters are."""
+    image = Image.new("L", (400, 300))
+    ImageDraw.Draw(image).text((40, 60), "fifteen drops", 255, ImageFont.load_default(28))
+    letters = np.asarray(image) > 127
+    picture = np.full((300, 400, 4), 255, np.uint8)
+    picture[..., :3] = np.where(letters[..., None], (150, 90, 70), (250, 235, 220))
+    picture[180:260, 250:350, :3] = (40, 50, 90)
+    return picture, letters
+
+
+def answer(weight_there: float) -> Coarse:
+    """The square is the upper layer's; where the letters are, the network sees a little of it, or none."""
+    upper = np.zeros((30, 40), np.float32)
+    upper[18:26, 25:35] = 1
+    upper[5:10, 3:26] = weight_there
+    visible = np.stack([1 - upper, upper])
+    rgb = np.full((2, 30, 40, 3), 0.5, np.float32)
+    return Coarse(visible=visible, alpha=visible, rgb=rgb, confidence=np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize(("weight", "is_seen"), [(0.15, True), (0.0, False)])
+def test_small_print_that_colour_tells_from_the_ground_is_none_of_it(weight: float, is_seen: bool) -> None:
+    picture, letters = small_print()
+    label = seen_labels(Working(picture), answer(weight))
+    assert (label[letters].mean() > 0.95) == is_seen
+    assert (label[letters].mean() > 0.05) == is_seen
+    assert not label[120:170].any()
+    assert label[220, 300] == 1
