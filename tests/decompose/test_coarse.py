@@ -1,5 +1,7 @@
 """Who is seen at each working pixel, as it is read out of a network's answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -27,6 +29,14 @@ def answer(weight_there: float) -> Coarse:
     visible = np.stack([1 - upper, upper])
     rgb = np.full((2, 30, 40, 3), 0.5, np.float32)
     return Coarse(visible=visible, alpha=visible, rgb=rgb, confidence=np.ones(2, np.float32))
+
+
+def test_small_print_does_not_go_with_what_a_box_was_drawn_for() -> None:
+    picture, letters = small_print()
+    pinned = np.zeros((300, 400), np.uint8)
+    pinned[180:260, 250:350] = 1
+    label = seen_labels(Working(picture), replace(answer(0.15), pinned=pinned))
+    assert not label[letters].any()
 
 
 @pytest.mark.parametrize(("weight", "is_seen"), [(0.15, True), (0.0, False)])

@@ -58,8 +58,9 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     letters = working.lines > 0
     whole = keep_whole(join_specks(voted, small, letters), letters)
     settled = join_moved(settle(whole, small, weights), small, whole)
-    label = _off_ground(close_gaps(join_pieces(settled, small), small), working, weights)
-    pins = Pins(coarse.pinned, label.shape)
+    pins = Pins(coarse.pinned, whole.shape)
+    free = weights[: len(weights) - pins.count]
+    label = _off_ground(close_gaps(join_pieces(settled, small), small), working, free)
     return pins.on(pins.without(label))
 
 
