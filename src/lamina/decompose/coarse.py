@@ -72,12 +72,12 @@ def _off_ground(
     count = int(working.lines.max()) + 1
     if working.odds is None or count == 1 or len(weights) == 1:
         return label
-    line = working.lines.ravel()
+    inked = np.nonzero(working.lines)
+    line = working.lines[inked]
     area = np.maximum(np.bincount(line, minlength=count), 1)
-    ground, off = (np.bincount(line, mask.ravel(), count) / area for mask in (label == 0, working.odds < 1))
-    seen = np.stack([np.bincount(line, weight.ravel(), count) / area for weight in weights[1:]])
+    ground, off = (np.bincount(line, mask[inked], count) / area for mask in (label == 0, working.odds < 1))
+    seen = np.stack([np.bincount(line, weight[inked], count) / area for weight in weights[1:]])
     small_print = (ground > _MOSTLY_GROUND) & (off > _MOSTLY_OFF) & (seen.max(axis=0) > _SEEN)
-    small_print[0] = False
     if not small_print.any():
         return label
     most = 1 + (seen * area)[:, small_print].sum(axis=1).argmax()
