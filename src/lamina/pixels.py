@@ -31,6 +31,7 @@ __all__ = [
     "Picture",
     "PictureLike",
     "bleed",
+    "box_slices",
     "channel_max",
     "channel_sum",
     "freeze",
@@ -218,6 +219,13 @@ def trim_box(alpha_hw: np.ndarray) -> tuple[int, int, int, int] | None:
         return None
     columns = np.flatnonzero(alpha_hw[rows[0] : rows[-1] + 1].any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def box_slices(mask_hw: np.ndarray, margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of the box that holds every non-zero value, and `margin` more; empty when there is none."""
+    left, top, right, bottom = trim_box(mask_hw) or (0, 0, -margin, -margin)
+    rows = slice(max(0, top - margin), min(mask_hw.shape[0], bottom + margin))
+    return rows, slice(max(0, left - margin), min(mask_hw.shape[1], right + margin))
 
 
 def bleed(rgba_hwc_u8: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 4"]:

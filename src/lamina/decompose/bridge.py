@@ -40,14 +40,15 @@ def bridge(
     weight = known.astype(np.float32)
     mass = np.maximum(cv2.blur(weight, (3, 3)), 1e-6)[..., None]
     sides = (cv2.blur((colours * weight[..., None]).astype(np.float32), (3, 3)) / mass).reshape(-1, 3)
-    hole = np.nonzero(~known)
+    places = np.flatnonzero(~known)
+    hole = np.divmod(places, known.shape[1])
     least = float(max(known.shape)) ** -2  # a bridge over the whole picture says as much as `smooth`
     found: Any = cv2.connectedComponents((~known).astype(np.uint8))
-    count, own = found[0], found[1][hole]
+    count, own = found[0], found[1].take(places)
     total = np.full(hole[0].size, least, np.float32)
-    said = least * smooth[hole].astype(np.float32)
+    said = least * smooth.reshape(-1, 3).take(places, axis=0).astype(np.float32)
     for down, across in _DIRECTIONS:
-        one, other = (_met(known, sign * down, sign * across)[hole] for sign in (1, -1))
+        one, other = (_met(known, sign * down, sign * across).take(places) for sign in (1, -1))
         near, far = (_steps(hole, met, known.shape[1], down, across) for met in (one, other))
         one, other = sides.take(one, axis=0), sides.take(other, axis=0)
         between = np.maximum(near, far) < _NEVER

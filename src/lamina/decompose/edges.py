@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from lamina.pixels import channel_max, channel_sum
+from lamina.pixels import box_slices, channel_max, channel_sum
 
 __all__ = ["Borders", "clean_parts", "far_parts", "find_borders", "reach_strands", "upper_share"]
 
@@ -72,7 +72,7 @@ def find_borders(label: UInt8[np.ndarray, "h w"]) -> Borders:
         mask = label == number
         if mask.all():
             break
-        rows, columns = _around(mask)
+        rows, columns = box_slices(mask, 1)
         part, own = mask[rows, columns], label[rows, columns]
         away, nearest = cv2.distanceTransformWithLabels(
             part.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
@@ -107,12 +107,22 @@ def clean_parts(
     `around` holds the colours of the layers below, where they are known already: the purest are the farthest from it.
     """
     inside = borders.label == number
-    depth = np.where(inside, np.abs(borders.depth), 0)
+    if not inside.any():
+        return inside
+    box = box_slices(inside)
+    out = np.zeros_like(inside)
+    beside = None if around is None else around[box]
+    out[box] = _clean(inside[box], np.abs(borders.depth[box]), borders.lower[box] == number, picture[box], beside)
+    return out
+
+
+def _clean(inside: Any, depth: Any, lower: Any, picture: Any, around: Any) -> Any:
+    depth = np.where(inside, depth, 0)
     clean = depth >= _CLEAN_DEPTH
     thin = inside & ~clean & (cv2.dilate(depth, np.ones((5, 5), np.uint8)) < _CLEAN_DEPTH)
     if thin.any():
         near = cv2.dilate(clean.astype(np.uint8), np.ones((_NEAR, _NEAR), np.uint8)) > 0
-        thin &= ~((borders.lower == number) & near)
+        thin &= ~(lower & near)
     if not thin.any():
         return clean
     if around is None:
@@ -156,9 +166,3 @@ def upper_share(
     share = np.clip((share - dead) / (1 - 2 * dead), 0, 1)
     step = np.clip(depth + 0.5, 0, 1)
     return step + trust * (share - step)
-
-
-def _around(mask: Any) -> tuple[slice, slice]:
-    """Rows and columns of a mask's box and one pixel more."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(max(0, rows[0] - 1), rows[-1] + 2), slice(max(0, columns[0] - 1), columns[-1] + 2)

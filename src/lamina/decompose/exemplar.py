@@ -250,8 +250,9 @@ def _nearest(asking: Float[np.ndarray, "n k"], asked: Float[np.ndarray, "m k"]) 
     for start in range(0, len(asking), _ROWS):
         rows = slice(start, start + _ROWS)
         distance = product[rows] @ others
-        found[rows] = distance.argmin(axis=1)
-        off[rows] += distance.min(axis=1)
+        best = distance.argmin(axis=1)
+        found[rows] = best
+        off[rows] += distance[np.arange(best.size), best]
     return found, np.maximum(off, 0)
 
 

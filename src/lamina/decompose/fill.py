@@ -39,8 +39,8 @@ def continue_colours(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray
 
 def membrane(values: Float[np.ndarray, "h w c"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w c"]:
     """Values kept where `known` and filled with a near-harmonic surface elsewhere; 0 when nothing is known."""
-    weight = known.astype(np.float32)
-    return _fill(np.ascontiguousarray(values * weight[..., None], dtype=np.float32), weight)
+    kept: Any = cv2.copyTo(np.ascontiguousarray(values, np.float32), known.astype(np.uint8))
+    return _fill(kept.reshape(values.shape), known.astype(np.float32))
 
 
 def _fill(values: Any, known: Any) -> Any:

@@ -17,4 +17,5 @@ def ground_odds(reached: Bool[np.ndarray, "h w"], near: Bool[np.ndarray, "h w"])
     """
     if not _TELLING[0] < reached.mean() < _TELLING[1]:
         return None
-    return np.exp(np.where(reached, 1.0, np.where(near, 0.5, -1.0))).astype(np.float32)
+    hangs, encloses, differs = np.exp([1.0, 0.5, -1.0]).astype(np.float32)
+    return np.where(reached, hangs, np.where(near, encloses, differs))

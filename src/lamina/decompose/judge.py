@@ -28,7 +28,7 @@ from jaxtyping import Float, Int, UInt8
 
 from lamina.document.layer import Layer
 from lamina.model.cues import border_ground
-from lamina.pixels import channel_max, channel_sum
+from lamina.pixels import box_slices, channel_max, channel_sum
 
 __all__ = ["TERMS", "Cut", "Verdict", "judge"]
 
@@ -173,7 +173,8 @@ def _ghosts(
         alpha = layer[..., 3:].astype(np.float32) / 255
         colour = layer[..., :3].astype(np.float32)
         if number:
-            lean[number] = _ghost(below, top, colour, alpha[..., 0], label, number)
+            near = box_slices(layer[..., 3], 3 * _BAND)
+            lean[number] = _ghost(below[near], top[near], colour[near], alpha[near][..., 0], label[near], number)
         below = below + alpha * (colour - below)
         top[alpha[..., 0] > 0.5] = number
     return lean

@@ -24,7 +24,7 @@ from lamina.decompose.paint import Sheet, paint
 from lamina.decompose.veil import Veil, find_veil
 from lamina.decompose.working import Working
 from lamina.document.layer import Layer
-from lamina.pixels import channel_sum
+from lamina.pixels import box_slices, channel_sum
 
 __all__ = ["lift"]
 
@@ -105,7 +105,7 @@ def _sheets(
         sheets.append(sheet)
         below = (borders.lower == number)[sheet.rows, sheet.columns]
         colour = _enlarged(sheet.colour[..., :3], below.shape)
-        np.copyto(around[sheet.rows, sheet.columns], colour, where=below[..., None])
+        cv2.copyTo(colour, below.astype(np.uint8), around[sheet.rows, sheet.columns])
     return sheets
 
 
@@ -117,12 +117,13 @@ def _sheet(
     part: tuple[slice, slice],
     continued: Callable[[Any, Any], Any],
 ) -> Sheet:
-    known = clean[part].astype(np.float32)
+    known = clean[part].astype(np.uint8)
     size = ((known.shape[1] + 1) // 2, (known.shape[0] + 1) // 2)
-    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    shown: Any = cv2.copyTo(picture[part], known)
     mean, mean_square = (
-        cv2.resize(v * known[..., None], size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
-        for v in (picture[part], np.square(picture[part]))
+        cv2.resize(v, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
+        for v in (shown, cv2.multiply(shown, shown))
     )
     seen = share > 0
     if seen.any():
@@ -196,14 +197,10 @@ def _box(mask: Bool[np.ndarray, "h w"], *, whole: bool) -> tuple[slice, slice]:
     """Rows and columns of a mask and some margin, from even numbers on; one cell when it is empty."""
     if whole:
         return slice(0, mask.shape[0]), slice(0, mask.shape[1])
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
+    rows, columns = box_slices(mask, _MARGIN)
+    if rows.stop == 0:
         return slice(0, 1), slice(0, 1)
-
-    def span(found: Any, stop: int) -> slice:
-        return slice(max(0, int(found[0]) - _MARGIN) // 2 * 2, min(stop, int(found[-1]) + 1 + _MARGIN))
-
-    return span(rows, mask.shape[0]), span(columns, mask.shape[1])
+    return slice(rows.start // 2 * 2, rows.stop), slice(columns.start // 2 * 2, columns.stop)
 
 
 def _enlarged(half: Any, shape: tuple[int, ...]) -> Any:

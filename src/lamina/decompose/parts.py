@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from lamina.decompose.agree import common_borders
 from lamina.decompose.fill import membrane
-from lamina.pixels import channel_max
+from lamina.pixels import box_slices, channel_max
 
 __all__ = ["close_gaps", "join_moved", "join_pieces", "join_specks", "keep_whole"]
 
@@ -145,10 +145,12 @@ def keep_whole(label: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]
         things, parts, stats, _ = parts_found
         small = stats[:, cv2.CC_STAT_AREA] < _SMALL * label.size
         small[0] = False
-        at = np.nonzero(small[parts])
-        thing = parts[at]
-        inside = np.bincount(thing.astype(np.int64) * count + label[at], minlength=things * count)
-        label[at] = inside.reshape(things, count).argmax(axis=1)[thing]
+        if not small.any():
+            continue
+        at = np.flatnonzero(small[parts])
+        thing = parts.take(at)
+        inside = np.bincount(thing.astype(np.int64) * count + label.take(at), minlength=things * count)
+        label.put(at, inside.reshape(things, count).argmax(axis=1)[thing])
     return np.where(letters & (label == 0), before, label)
 
 
@@ -203,8 +205,10 @@ def _connected(label: UInt8[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, "h w"],
     """Number the connected parts of equal label from 0 on, with their areas and labels."""
     parts = np.zeros(label.shape, np.int32)
     owner = list[Any]()
-    for number in np.unique(label):
-        count, own = cv2.connectedComponents((label == number).astype(np.uint8), connectivity=4)
-        np.copyto(parts, own + (len(owner) - 1), where=own > 0)
+    for number in np.flatnonzero(np.bincount(label.ravel())):
+        mask = label == number
+        box = box_slices(mask)
+        count, own = cv2.connectedComponents(mask[box].astype(np.uint8), connectivity=4)
+        np.copyto(parts[box], own + (len(owner) - 1), where=mask[box])
         owner += [number] * (count - 1)
     return parts, np.bincount(parts.ravel()), np.array(owner, np.uint8)

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from lamina.decompose.edges import find_borders
 from lamina.decompose.fill import membrane
 from lamina.pixels import channel_sum
 
@@ -45,9 +44,6 @@ _TOUCH = 10
 _MOSTLY = 0.3
 """Share of a layer that must look different from the lowest one, for that part alone to tell its colour."""
 
-_CLEAN_DEPTH = 1.4
-"""Pixels this deep inside their label show its colour; of what is thinner, the deepest."""
-
 _SPOT = 40
 """A highlight is smaller than the square of the longer side over this; a larger hole may be full of glow."""
 
@@ -74,8 +70,7 @@ def settle(
     used = np.flatnonzero(np.bincount(label.ravel(), minlength=len(weights)))
     if len(used) < 2:
         return label
-    depth = np.abs(find_borders(label).depth)
-    clean = depth >= np.minimum(cv2.dilate(depth, np.ones((5, 5), np.uint8)), _CLEAN_DEPTH)
+    clean = _inner(label)
     usual = np.zeros((len(weights), -(-label.shape[0] // _SCALE), -(-label.shape[1] // _SCALE), 3), np.float32)
     colours = picture.astype(np.float32)
     unlike = clean
@@ -90,16 +85,21 @@ def settle(
             lowest = cv2.resize(usual[number], label.shape[::-1], interpolation=cv2.INTER_LINEAR)
             unlike = channel_sum(np.square(colours - lowest)) > _PLAIN**2
     meets = _meeting(label, len(weights))
-    nearest = np.full(label.shape, np.inf, np.float32)
+    rows, columns = (np.arange(side) // _SCALE for side in label.shape)
+    cell = rows[:, None] * usual.shape[2] + columns
+    usual_flat, flat = usual.reshape(len(weights), -1, 3), colours.reshape(-1, 3)
+    nearest = np.full(label.size, np.inf, np.float32)
     out = label.copy()
     for number in used:
-        ys, xs = np.nonzero((weights[number] > _AROUND) & meets[number, label])
-        here, y, x = colours[ys, xs], ys // _SCALE, xs // _SCALE
-        there, own = usual[number, y, x], usual[label[ys, xs], y, x]
-        away, apart = channel_sum(np.square(here - there)), channel_sum(np.square(own - there))
-        goes = (away < _NEARER * apart) & (apart > _PLAIN**2) & (away < _ALIKE**2) & (away < nearest[ys, xs])
-        ys, xs = ys[goes], xs[goes]
-        nearest[ys, xs], out[ys, xs] = away[goes], number
+        asked = np.flatnonzero((weights[number] > _AROUND) & (cv2.LUT(label, meets[number]) > 0))
+        at = cell.take(asked)
+        there, own = usual_flat[number].take(at, axis=0), usual_flat[label.take(asked), at]
+        away = channel_sum(np.square(flat.take(asked, axis=0) - there))
+        apart = channel_sum(np.square(own - there))
+        goes = (away < _NEARER * apart) & (apart > _PLAIN**2) & (away < _ALIKE**2) & (away < nearest.take(asked))
+        asked = asked[goes]
+        nearest[asked] = away[goes]
+        out.put(asked, number)
     out = _without_highlights(_without_islands(out, label, used[1:]), label, picture)
     islands = _Islands.of(out)
     shore = (out == 0) & ~islands.everywhere()
@@ -251,15 +251,23 @@ def _given_down(
     return given
 
 
-def _meeting(label: UInt8[np.ndarray, "h w"], count: int) -> Bool[np.ndarray, "n n"]:
+def _inner(label: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Where a label's colour shows: off its border, and where it is thin, as far off as it is there."""
+    around = (cv2.getStructuringElement(shape, (3, 3)) for shape in (cv2.MORPH_CROSS, cv2.MORPH_RECT))
+    depth: Any = sum((cv2.dilate(label, box) == cv2.erode(label, box)).astype(np.uint8) for box in around)
+    return depth >= cv2.dilate(depth, np.ones((5, 5), np.uint8))
+
+
+def _meeting(label: UInt8[np.ndarray, "h w"], count: int) -> UInt8[np.ndarray, "n 256"]:
     """Which two layers exchange pixels: the ground and any other, and those with a long common border."""
     pairs = np.zeros(count * count, np.int64)
     for one, other in ((label[1:], label[:-1]), (label[:, 1:], label[:, :-1])):
-        pairs += np.bincount((one.astype(np.int64) * count + other).ravel(), minlength=count * count)
+        differ = one != other
+        pairs += np.bincount(one[differ].astype(np.int64) * count + other[differ], minlength=count * count)
     touches = pairs.reshape(count, count)
-    meets = touches + touches.T > max(label.shape) / _TOUCH
-    meets[0] = meets[:, 0] = True
-    np.fill_diagonal(meets, val=False)
+    meets = np.zeros((count, 256), np.uint8)
+    meets[:, :count] = touches + touches.T > max(label.shape) / _TOUCH
+    meets[0, 1:count] = meets[1:, 0] = 1
     return meets
 
 

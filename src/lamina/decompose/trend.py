@@ -36,6 +36,12 @@ _STEPS = 128
 _IN_A_STEP = 12
 """Pixels that tell a step's colour; between such steps colours go straight."""
 
+_BEYOND = 4096.0
+"""More than colours, or what is left of them, differ by."""
+
+_RANK = 1e-10
+"""Least singular value of a fit's normal equations, in shares of the largest, that tells something."""
+
 _SQUARE, _CUBIC = 2, 3
 
 _Surface = Callable[[Any, Any], Any]
@@ -93,7 +99,8 @@ class _Samples:
         for _ in range(4 if degree else 0):
             off = channel_max(np.abs(self.wanted - terms @ factors))
             inside = off <= max(_CLEAN, float(np.quantile(off, 0.8)))
-            factors = np.linalg.lstsq(terms[inside], self.wanted[inside], rcond=None)[0]
+            kept = terms[inside].T
+            factors = np.linalg.lstsq(kept @ kept.T, kept @ self.wanted[inside], rcond=_RANK)[0]
         return lambda y, x: _terms(y, x, degree) @ factors
 
     def steps(self, down: float, across: float) -> _Surface | None:
@@ -102,15 +109,19 @@ class _Samples:
         def along(y: Any, x: Any) -> Any:
             return (down * y + across * x) * _STEPS
 
-        step = np.floor(along(self.y, self.x)).astype(np.int64)
+        step = np.floor(along(self.y, self.x))
         order = np.argsort(step, kind="stable")
-        _, starts = np.unique(step[order], return_index=True)
-        own = [part for part in np.split(order, starts[1:]) if part.size >= _IN_A_STEP]
-        if len(own) < 2:
+        first, starts, often = np.unique(step[order], return_index=True, return_counts=True)
+        told = often >= _IN_A_STEP
+        if told.sum() < 2:
             return None
-        places = np.array([step[part[0]] + 0.5 for part in own])
-        medians = np.array([np.median(self.wanted[part], axis=0) for part in own])
-        return lambda y, x: np.stack([np.interp(along(y, x), places, one) for one in medians.T], axis=1)
+        places, start, last = first[told] + 0.5, starts[told], (starts + often)[told] - 1
+        # Colours sorted within their steps: half way lies the median.
+        base = step[order] * _BEYOND
+        ranked = [np.sort(base + one) - base for one in self.wanted[order].T]
+        low, high = (start + last) // 2, (start + last + 1) // 2
+        medians = [(one[low] + one[high]) / 2 for one in ranked]
+        return lambda y, x: np.stack([np.interp(along(y, x), places, one) for one in medians], axis=1)
 
 
 def _terms(y: Any, x: Any, degree: int) -> Any:

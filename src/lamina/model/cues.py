@@ -12,8 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy.cluster.vq import kmeans2
 
-from lamina.pixels import channel_sum
-
 __all__ = ["CUES", "border_ground", "cues"]
 
 CUES = 2
@@ -39,12 +37,14 @@ def border_ground(rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[Bool[np.ndarray, "h 
     rim = np.zeros((height, width), dtype=bool)
     rim[[0, -1]] = rim[:, [0, -1]] = True
     near = np.zeros((height, width), dtype=bool)
+    planes = cv2.split(lab)
     for colour in _usual_colours(lab[rim]):
-        near |= channel_sum(np.square(lab - colour)) < _NEAR**2
+        near |= sum(np.square(plane - own) for plane, own in zip(planes, colour, strict=True)) < _NEAR**2
     reached = near | _grown(rgb, rim & near)
     _, parts = cv2.connectedComponents(reached.astype(np.uint8), connectivity=4)
-    from_border = np.unique(parts[rim & reached])
-    return np.isin(parts, from_border[from_border > 0]), near
+    from_border = np.zeros(int(parts.max()) + 1, bool)
+    from_border[parts[rim & reached]] = True
+    return from_border[parts], near
 
 
 def cues(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 2"]:
