@@ -216,12 +216,14 @@ def _targets(images: Sequence[Path], output: str | None, kind: str | None) -> li
 def load_decomposer(model: str, device: str, **settings: Any) -> Any:
     """`Decomposer.load` or `load_released`, with torch imported only now."""
     with importing():
-        from lamina.decompose import released
         from lamina.decompose.decomposer import Decomposer
-    if released.is_released(model):
-        return released.load_released(
-            model, released.Settings(device=device, on_plan=say if leads() else None, **settings)
-        )
+    if model != "small":
+        from lamina.decompose import released
+
+        if released.is_released(model):
+            return released.load_released(
+                model, released.Settings(device=device, on_plan=say if leads() else None, **settings)
+            )
     if settings:
         say(f"warning: the checkpoint '{model}' ignores {', '.join(map(flag, settings))}")
     return Decomposer.load(model, device=device)
