@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int, UInt8
 from scipy import ndimage
 
 from lamina.decompose.coarse import Coarse, seen_labels
+from lamina.decompose.order import ordered
 from lamina.decompose.working import Working
 
 __all__ = ["set_apart"]
@@ -67,6 +68,8 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
         label, of = _parted(label, np.zeros_like(small), origin.size - pinned, origin.size, most, _LEAST_FINE)
         origin = origin[of]
     label = _without_crumbs(label, small, origin.size - pinned)
+    order = ordered(label[::_STEP, ::_STEP], origin.size - pinned, origin.size)
+    origin, label = origin[order], np.argsort(order).astype(np.uint8)[label]
     return replace(
         coarse,
         visible=coarse.visible[origin],

@@ -15,7 +15,7 @@ from lamina.decompose.agree import common_borders
 from lamina.decompose.fill import membrane
 from lamina.pixels import box_slices, channel_max
 
-__all__ = ["close_gaps", "join_moved", "join_pieces", "join_specks", "keep_whole"]
+__all__ = ["close_gaps", "connected", "join_moved", "join_pieces", "join_specks", "keep_whole"]
 
 _SPECK = 80
 """A speck is smaller than the square of the longer side over this."""
@@ -61,7 +61,7 @@ def join_specks(
     label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"], letters: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w"]:
     """Labels where small islands of hardly another colour have that of what surrounds them, unless they are letters."""
-    parts, area, owner = _connected(label)
+    parts, area, owner = connected(label)
     inked = np.bincount(parts[letters], minlength=area.size)
     speck = (area < (max(label.shape) / _SPECK) ** 2) & (2 * inked < area)
     return _joined(parts, owner, speck, common_borders(parts, rgb), _SURROUNDED, _FAINT)
@@ -73,7 +73,7 @@ def join_moved(
     """Labels where islands that had another one `before`, set off from their new own and by nothing from what else is
     beside them, have its label: the red of a tower that went to a red sky."""
     count = int(max(label.max(), before.max())) + 1
-    parts, _, owner = _connected(np.where(label != before, label + count, label).astype(np.uint8))
+    parts, _, owner = connected(np.where(label != before, label + count, label).astype(np.uint8))
     moved = owner >= count
     if not moved.any():
         return label
@@ -105,7 +105,7 @@ def _steps_out_of(which: Any, parts: Any, rgb: Any) -> tuple[Any, Any, Any]:
 def join_pieces(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
     """Labels where islands of any size that nothing sets off from what is beside them have its label, unless they are
     most of their own: a strip of sky that has the colour of the sea, what a letter half encloses of a card."""
-    parts, area, owner = _connected(label)
+    parts, area, owner = connected(label)
     lesser = np.ones(area.size, bool)
     lesser[[np.where(owner == number, area, 0).argmax() for number in np.unique(owner)]] = False
     return _joined(parts, owner, lesser, common_borders(parts, rgb), _OPEN, _NO_EDGE)
@@ -166,7 +166,7 @@ def close_gaps(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"])
     if not small.any():
         return label
     ground = _continued(rgb, (label == 0) & ~small[parts])
-    things, thing_area, owner = _connected(label)
+    things, thing_area, owner = connected(label)
     out = label.copy()
     glints: list[tuple[int, int]] = []
     for number in np.flatnonzero(small):
@@ -201,7 +201,7 @@ def _continued(rgb: UInt8[np.ndarray, "h w 3"], known: Any) -> Any:
     return cv2.resize(membrane(mean, share > 0.9), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _connected(label: UInt8[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, "h w"], Any, UInt8[np.ndarray, " n"]]:
+def connected(label: UInt8[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, "h w"], Any, UInt8[np.ndarray, " n"]]:
     """Number the connected parts of equal label from 0 on, with their areas and labels."""
     parts = np.zeros(label.shape, np.int32)
     owner = list[Any]()
