@@ -15,7 +15,7 @@ from lamina.decompose.agree import common_borders
 from lamina.decompose.fill import membrane
 from lamina.pixels import box_slices, channel_max
 
-__all__ = ["close_gaps", "connected", "join_moved", "join_pieces", "join_specks", "keep_whole"]
+__all__ = ["close_gaps", "connected", "join_moved", "join_pieces", "join_specks", "keep_whole", "untorn"]
 
 _SPECK = 80
 """A speck is smaller than the square of the longer side over this."""
@@ -31,6 +31,13 @@ _NO_EDGE, _OPEN = 3.0, 0.15
 
 _SET_OFF = 15.0
 """What differs by more in the mean from those it was given to, along its border with them, is none of theirs."""
+
+_WHOLLY, _SHEET, _UNEVEN = 0.95, 64, 8.0
+"""A sheet is larger than the square of the longer side over the second, of one colour (standard deviation, 0-255) and
+away from the canvas's rim; it becomes ground from this share on."""
+
+_SAME = 4.0
+"""What differs by less (0-255) from the ground around has its colour."""
 
 _SMALL = 0.03
 """A thing that covers less of the canvas than this is not cut in two."""
@@ -88,6 +95,38 @@ def join_moved(
     joins = joins[np.argsort(length[joins], kind="stable")]  # the longest one is heard last
     new[inner[joins]] = owner[outer[joins]]
     return new[parts]
+
+
+def untorn(
+    label: UInt8[np.ndarray, "h w"],
+    before: UInt8[np.ndarray, "h w"],
+    rgb: UInt8[np.ndarray, "h w 3"],
+    regions: Int[np.ndarray, "h w"],
+) -> UInt8[np.ndarray, "h w"]:
+    """Labels where no region of one colour that was an upper layer's became ground in part: a white card on a page that
+    is nearly white is the layer's again, what has the very colour of the page is what most of it is."""
+    area = np.maximum(np.bincount(regions.ravel()), 1)
+    lost, upper = (
+        np.bincount(regions[where], minlength=area.size) for where in ((label == 0) & (before > 0), before > 0)
+    )
+    torn = (lost > 0) & (lost < _WHOLLY * area) & (upper > area / 2) & (area > (max(label.shape) / _SHEET) ** 2)
+    for rim in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
+        torn[rim] = False
+    if not torn.any():
+        return label
+    places = np.nonzero(torn[regions])
+    of, here = regions[places], rgb[places].astype(np.float32)
+    off = here - _continued(rgb, before == 0)[places]
+    mean, square, strange = (
+        np.stack([np.bincount(of, one, area.size) for one in values.T]) / area
+        for values in (here, np.square(here), off)
+    )
+    torn &= (square - np.square(mean)).max(axis=0) < _UNEVEN**2
+    count = int(before.max()) + 1
+    most = np.bincount(of * np.int64(count) + before[places], minlength=area.size * count).reshape(-1, count)
+    owner = most[:, 1:].argmax(axis=1) + 1
+    owner[(np.abs(strange).max(axis=0) < _SAME) & (lost > area / 2)] = 0
+    return np.where(torn[regions], owner[regions], label).astype(np.uint8)
 
 
 def _steps_out_of(which: Any, parts: Any, rgb: Any) -> tuple[Any, Any, Any]:

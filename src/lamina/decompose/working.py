@@ -54,9 +54,14 @@ class Working:
 
     @cached_property
     def odds(self) -> Float[np.ndarray, "H W"] | None:
-        """Factors on the ground's weight by colour; None where colour tells nothing, as where a picture has alpha."""
-        return ground_odds(*self.ground) if self.opaque else None
+        """Factors on the ground's weight by colour; None where colour tells nothing, as where a picture has alpha.
+
+        Letters in a colour of the border are letters: white ones on a button are no holes in it.
+        """
+        reached, near = self.ground
+        return ground_odds(reached, near & (self.lines == 0)) if self.opaque else None
 
     def tell(self) -> None:
         """Find out all that a lift asks for."""
-        together(lambda: self.lines, lambda: self.odds)
+        together(lambda: self.lines, lambda: self.ground)
+        _ = self.odds
