@@ -75,8 +75,9 @@ def _inked(
 def _off_ground(
     label: UInt8[np.ndarray, "h w"], working: Working, weights: Float[np.ndarray, "L h w"]
 ) -> UInt8[np.ndarray, "h w"]:
-    """Labels where lines of letters that colour tells from the ground are none of it, though the network says so: they
-    are the upper layer's that it sees most in all of them, if any. Small print is finer than what it looks at."""
+    """Labels where lines of letters that colour tells from the ground are none of it, though the network says so: the
+    rest of a line is the upper layer's that has most of it; small print, finer than what the network looks at, that
+    which it sees most in all of it, if any."""
     count = int(working.lines.max()) + 1
     if working.odds is None or count == 1 or len(weights) == 1:
         return label
@@ -86,10 +87,15 @@ def _off_ground(
     ground, off = (np.bincount(line, mask[inked], count) / area for mask in (label == 0, working.odds < 1))
     seen = np.stack([np.bincount(line, weight[inked], count) / area for weight in weights[1:]])
     small_print = (ground > _MOSTLY_GROUND) & (off > _MOSTLY_OFF) & (seen.max(axis=0) > _SEEN)
-    if not small_print.any():
+    torn = (ground > 0) & (ground <= _MOSTLY_GROUND) & (off > _MOSTLY_OFF)
+    if not small_print.any() and not torn.any():
         return label
-    most = 1 + (seen * area)[:, small_print].sum(axis=1).argmax()
-    return np.where(small_print[working.lines], most, label).astype(np.uint8)
+    upper = len(weights)
+    shares = np.bincount(line * np.int64(upper) + label[inked], minlength=count * upper).reshape(count, upper)
+    owner = np.where(torn, 1 + shares[:, 1:].argmax(axis=1), 0)
+    owner[small_print] = 1 + (seen * area)[:, small_print].sum(axis=1).argmax()
+    owner = owner[working.lines]
+    return np.where((owner > 0) & ((label == 0) | small_print[working.lines]), owner, label).astype(np.uint8)
 
 
 def visible_weights(working: Working, coarse: Coarse) -> Float[np.ndarray, "L h w"]:

@@ -17,7 +17,7 @@ from scipy import ndimage, sparse
 
 from lamina.pixels import channel_max, channel_sum
 
-__all__ = ["lines"]
+__all__ = ["lines", "printed"]
 
 _STROKE = 25
 """Letters are looked for among strokes narrower than the longer side over this, and two pixels."""
@@ -39,6 +39,9 @@ _LIKE = 16.0
 
 _GAP = 0.5
 """Share of what is around a line that has its colour, from which it is no line but the ground between letters."""
+
+_BESIDE, _PAPER = (9, 5), 12.0
+"""What lies beside letters: off the soft rims, so many pixels wide in all; its standard deviation (0-255) at most."""
 
 _LEAST_LETTERS = 4
 _MOST_LETTERS = 1500
@@ -64,6 +67,22 @@ def lines(rgb: UInt8[np.ndarray, "h w 3"], regions: Int[np.ndarray, "h w"]) -> I
     used = np.bincount(out.ravel()) > 0
     used[0] = False
     return np.cumsum(used, dtype=np.int32)[out] * (out > 0)
+
+
+def printed(rgb: UInt8[np.ndarray, "h w 3"], number: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Lines of letters (as `lines` numbers them) on an even ground: what looks like one among trees or rays may be
+    none."""
+    count = int(number.max()) + 1
+    if count == 1:
+        return np.zeros(number.shape, bool)
+    inked: Any = number.astype(np.float32)
+    wide, close = (cv2.dilate(inked, np.ones((side, side), np.uint8)).astype(np.int32) for side in _BESIDE)
+    ys, xs = np.nonzero((wide > 0) & (close == 0))
+    of, here = wide[ys, xs], rgb[ys, xs].astype(np.float32)
+    mean, square = (_means(values, of, count) for values in (here, np.square(here)))
+    even = (square - np.square(mean)).max(axis=1) < _PAPER**2
+    even[0] = False
+    return even[number]
 
 
 def _joined(before: Int[np.ndarray, "h w"], after: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from lamina.decompose.ground import ground_odds
-from lamina.decompose.letters import lines
+from lamina.decompose.letters import lines, printed
 from lamina.decompose.regions import segment
 from lamina.decompose.together import together
 from lamina.model.cues import border_ground
@@ -58,8 +58,11 @@ class Working:
 
         Letters in a colour of the border are letters: white ones on a button are no holes in it.
         """
+        if not self.opaque:
+            return None
         reached, near = self.ground
-        return ground_odds(reached, near & (self.lines == 0)) if self.opaque else None
+        other = ~printed(self.rgb, self.lines)
+        return ground_odds(reached & other, near & other)
 
     def tell(self) -> None:
         """Find out all that a lift asks for."""
