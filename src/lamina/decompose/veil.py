@@ -39,9 +39,6 @@ _STRONG = (8.0, 3.5)
 _THIN = 0.6
 """Mean alpha from which a difference hides the ground rather than veils it."""
 
-_ONE_SIGNED = 0.9
-"""Share of a veil that is darker than the ground, or lighter."""
-
 _NEAR = 0.4
 """Share of its reach up to which a veil is near its thing."""
 
@@ -150,7 +147,10 @@ def _veiled(
     """Pixels of the parts that differ, hang on a thing, are of one sign, strong but thin, smooth and fading."""
     box = np.ones((3, 3), np.uint8)
     strength = channel_max(np.abs(difference))
-    count, parts = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)
+    lighter = channel_sum(difference) > 0
+    dark, parts = cv2.connectedComponents((differs & ~lighter).astype(np.uint8), connectivity=8)
+    light, others = cv2.connectedComponents((differs & lighter).astype(np.uint8), connectivity=8)
+    count, parts = dark + light - 1, np.where(others > 0, others + (dark - 1), parts)
     peak, sure = np.zeros((2, count), np.float32)
     np.maximum.at(peak, parts, strength)
     np.maximum.at(sure, parts, strength / np.maximum(plate.doubt, 1))
@@ -161,10 +161,8 @@ def _veiled(
     def mean(values: Any, where: Any) -> Any:
         return total(values * where) / np.maximum(total(where), 1)
 
-    lighter = mean(channel_sum(difference) > 0, differs)
     keep = (peak > _STRONG[0]) & (sure > _STRONG[1])
     keep &= mean(alpha, differs) < _THIN
-    keep &= np.maximum(lighter, 1 - lighter) > _ONE_SIGNED
     for part, most in _FADED:
         keep &= mean(strength, away > part * plate.reach) < most * mean(strength, away < _NEAR * plate.reach)
     outline = differs & (cv2.erode(differs.astype(np.uint8), box) == 0)
