@@ -39,6 +39,9 @@ _STRONG = (8.0, 3.5)
 _THIN = 0.6
 """Mean alpha from which a difference hides the ground rather than veils it."""
 
+_CLOSE, _MIXED = 15, 0.55
+"""Where more than a share of what is so close (the side of a square) differs the other way, it is texture."""
+
 _NEAR = 0.4
 """Share of its reach up to which a veil is near its thing."""
 
@@ -134,6 +137,15 @@ def _owners(strength: Any, borders: Borders, away: Any, size: tuple[int, int]) -
     return np.where(owner > 0, owner, nearest).astype(np.uint8)
 
 
+def _beside(parts: Any, others: Any, count: int, told: Any) -> Float[np.ndarray, " n"]:
+    """For every part, the share of what is told close beside it that belongs to others."""
+    grown = cv2.dilate(parts.astype(np.float32), np.ones((_CLOSE, _CLOSE), np.uint8)).astype(np.int32)
+    ring = (grown > 0) & (parts == 0) & told
+    return np.bincount(grown[ring & (others > 0)], minlength=count) / np.maximum(
+        np.bincount(grown[ring], minlength=count), 1
+    )
+
+
 def _smoothed(values: Any, known: Any) -> Any:
     """Means over small windows of what is known; 0 where nothing is."""
     weight = known.astype(np.float32)
@@ -144,13 +156,15 @@ def _smoothed(values: Any, known: Any) -> Any:
 def _veiled(
     difference: Any, alpha: Any, differs: Any, plate: Plate, hard: Any, away: Any, untold: Any
 ) -> Bool[np.ndarray, "h w"]:
-    """Pixels of the parts that differ, hang on a thing, are of one sign, strong but thin, smooth and fading."""
+    """Pixels of the parts that are darker, or lighter, hang on a thing, are strong but thin, smooth and fading."""
     box = np.ones((3, 3), np.uint8)
     strength = channel_max(np.abs(difference))
     lighter = channel_sum(difference) > 0
-    dark, parts = cv2.connectedComponents((differs & ~lighter).astype(np.uint8), connectivity=8)
-    light, others = cv2.connectedComponents((differs & lighter).astype(np.uint8), connectivity=8)
-    count, parts = dark + light - 1, np.where(others > 0, others + (dark - 1), parts)
+    shadows, dark = cv2.connectedComponents((differs & ~lighter).astype(np.uint8), connectivity=8)
+    glows, light = cv2.connectedComponents((differs & lighter).astype(np.uint8), connectivity=8)
+    count, parts = shadows + glows - 1, np.where(light > 0, light + (shadows - 1), dark)
+    told = (plate.reach > 0) & (away > _RIM)
+    mixed = np.concatenate([_beside(dark, light, shadows, told), _beside(light, dark, glows, told)[1:]])
     peak, sure = np.zeros((2, count), np.float32)
     np.maximum.at(peak, parts, strength)
     np.maximum.at(sure, parts, strength / np.maximum(plate.doubt, 1))
@@ -162,7 +176,7 @@ def _veiled(
         return total(values * where) / np.maximum(total(where), 1)
 
     keep = (peak > _STRONG[0]) & (sure > _STRONG[1])
-    keep &= mean(alpha, differs) < _THIN
+    keep &= (mean(alpha, differs) < _THIN) & (mixed < _MIXED)
     for part, most in _FADED:
         keep &= mean(strength, away > part * plate.reach) < most * mean(strength, away < _NEAR * plate.reach)
     outline = differs & (cv2.erode(differs.astype(np.uint8), box) == 0)
