@@ -374,3 +374,11 @@ def test_the_model_size_is_near_its_area_and_in_whole_steps(width: int, height: 
     w, h = pixels.model_size(width, height, area=512 * 512, multiple=16)
     assert w % 16 == h % 16 == 0
     assert abs(w * h / 512**2 - 1) < 0.1
+
+
+def test_the_box_of_a_mask_with_a_margin_stays_on_the_canvas() -> None:
+    mask = np.zeros((10, 20), bool)
+    assert mask[pixels.box_slices(mask, 2)].size == 0
+    mask[1:3, 15] = True
+    assert pixels.box_slices(mask) == (slice(1, 3), slice(15, 16))
+    assert pixels.box_slices(mask, 5) == (slice(0, 8), slice(10, 20))

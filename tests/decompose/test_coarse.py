@@ -47,3 +47,27 @@ def test_small_print_that_colour_tells_from_the_ground_is_none_of_it(weight: flo
     assert (label[letters].mean() > 0.05) == is_seen
     assert not label[120:170].any()
     assert label[220, 300] == 1
+
+
+def button() -> tuple[np.ndarray, np.ndarray]:
+    """A blue button with letters in the white of the page: the picture and where the letters are."""
+    image = Image.new("L", (400, 300))
+    ImageDraw.Draw(image).text((110, 130), "Send them", 255, ImageFont.load_default(34))
+    letters = np.asarray(image) > 127
+    picture = np.full((300, 400, 4), 255, np.uint8)
+    picture[100:200, 60:340, :3] = (30, 100, 240)
+    picture[letters] = 255
+    return picture, letters
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["wholly", "in half"])
+def test_letters_in_the_colour_of_the_page_are_no_holes_in_a_button(*, half: bool) -> None:
+    picture, letters = button()
+    upper = np.zeros((30, 40), np.float32)
+    upper[10:20, 6:34] = 0.9
+    upper[12:18, 20 if half else 10 : 30] = 0.35
+    visible = np.stack([1 - upper, upper])
+    coarse = replace(answer(0.0), visible=visible, alpha=visible)
+    label = seen_labels(Working(picture), coarse)
+    assert (label[letters] == 1).all()
+    assert label[:95].max() == 0

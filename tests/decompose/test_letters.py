@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lamina.decompose.letters import lines
+from lamina.decompose.letters import lines, printed
 from lamina.decompose.regions import segment
 
 
@@ -53,3 +53,16 @@ def test_a_bold_word_half_before_bright_and_half_before_dark_is_one_line():
 
 def test_even_pieces_with_soft_edges_are_no_letters():
     assert not found_in(bold_word((215, 175, 105), (190, 150, 80))).any()
+
+
+def test_letters_on_even_ground_are_printed_and_those_on_a_restless_one_may_be_none():
+    picture = np.full((200, 400, 3), 240, np.uint8)
+    picture[100:] = np.random.default_rng(0).integers(90, 250, (100, 400, 1))
+    for down in (60, 160):
+        for number in range(6):
+            cv2.putText(picture, "H", (40 + 30 * number, down), cv2.FONT_HERSHEY_SIMPLEX, 1, (20, 20, 90), 4)
+    number = np.zeros((200, 400), np.int32)
+    ink = (picture == (20, 20, 90)).all(axis=2)
+    number[:100][ink[:100]], number[100:][ink[100:]] = 1, 2
+    assert np.array_equal(printed(picture, number), number == 1)
+    assert not printed(picture, np.zeros_like(number)).any()

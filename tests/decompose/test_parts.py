@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lamina.decompose.parts import close_gaps, join_moved, join_pieces, join_specks, keep_whole
+from lamina.decompose.parts import close_gaps, join_moved, join_pieces, join_specks, keep_whole, untorn
 
 
 def test_an_island_like_its_surroundings_joins_them_and_a_dot_stays():
@@ -156,3 +156,47 @@ def test_what_moved_goes_back_where_nothing_sets_it_off() -> None:
     assert not joined[gap].any()
     assert not joined[:, 16:20].any()
     assert np.array_equal(join_moved(before, picture, before), before)
+
+
+def page(card: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A panel (1) on a page of 245 with a card of this grey on it: picture, labels, regions."""
+    picture = np.full((200, 200, 3), 245, np.uint8)
+    label = np.zeros((200, 200), np.uint8)
+    label[40:160, 40:160], picture[40:160, 40:160] = 1, (90, 60, 200)
+    picture[60:140, 60:140] = card
+    regions = label.astype(np.int32)
+    regions[60:140, 60:140] = 2
+    return picture, label, regions
+
+
+def test_a_card_that_became_ground_in_part_is_its_panels_again() -> None:
+    picture, before, regions = page(255)
+    label = before.copy()
+    label[60:120, 60:140] = 0
+    assert np.array_equal(untorn(label, before, picture, regions), before)
+    before[60:70, 60:140] = 0
+    assert (untorn(label, before, picture, regions)[60:140, 60:140] == 1).all(), "whatever a part of it was before"
+
+
+def test_a_card_of_the_very_colour_of_the_page_is_what_most_of_it_is() -> None:
+    picture, before, regions = page(245)
+    for bottom, owner in ((120, 0), (80, 1)):
+        label = before.copy()
+        label[60:bottom, 60:140] = 0
+        assert (untorn(label, before, picture, regions)[60:140, 60:140] == owner).all()
+
+
+def test_what_became_ground_wholly_or_touches_the_rim_stays_so() -> None:
+    picture, before, regions = page(255)
+    label = np.where(regions == 2, 0, before).astype(np.uint8)
+    assert np.array_equal(untorn(label, before, picture, regions), label)
+    before[:], label[:100] = 1, 0
+    assert np.array_equal(untorn(label, before, picture, np.zeros_like(regions)), label)
+
+
+def test_a_restless_region_may_be_torn() -> None:
+    picture, before, regions = page(255)
+    picture[60:140:2, 60:140] = 150
+    label = before.copy()
+    label[60:120, 60:140] = 0
+    assert np.array_equal(untorn(label, before, picture, regions), label)

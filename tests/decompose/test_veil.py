@@ -162,3 +162,31 @@ def test_the_ground_below_an_opaque_veil_is_the_ground_around_not_black():
     ground = paint(rgba, rgba, find_borders((mask > 0).astype(np.uint8)), sheets, veil)[0]
     seen = ground.rgba[..., :3][(mask == 0) & (cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0)]
     assert np.abs(seen.astype(int) - (40, 60, 120)).max() <= 1
+
+
+def uneven(*, texture: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A card with a shadow on a ground that is brighter around it than is told from farther off, or is streaked."""
+    _, mask, cast = card()
+    rows, columns = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    bright = 24 * np.maximum(1 - np.hypot((rows - 120) / 90, (columns - 160) / 110), 0)
+    if texture:
+        bright = 2 * bright * np.sin(2 * np.pi * columns / 14)
+        cast = np.zeros_like(cast)
+    picture = np.clip(np.full((*SIZE, 3), (200, 190, 180), np.float32) + bright[..., None], 0, 255)
+    picture = np.where(mask[..., None] > 0, (60, 120, 200), picture * (1 - cast[..., None]))
+    return np.floor(picture + 0.5).astype(np.uint8), mask, cast
+
+
+def test_a_shadow_beside_a_brighter_ground_is_found():
+    picture, mask, cast = uneven(texture=False)
+    veil = find_veil(picture, find_borders((mask > 0).astype(np.uint8)))
+    assert veil is not None
+    alpha = cv2.resize(veil.premul[..., 3], SIZE[::-1])
+    dark = (mask == 0) & (cast > 0.2) & (cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0)
+    assert alpha[dark].mean() > 0.6 * cast[dark].mean()
+
+
+def test_texture_is_no_veil():
+    picture, mask, _ = uneven(texture=True)
+    veil = find_veil(picture, find_borders((mask > 0).astype(np.uint8)))
+    assert veil is None or veil.premul[..., 3].mean() < 0.002

@@ -15,7 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from lamina.decompose.edges import Borders
 from lamina.decompose.fill import membrane
@@ -39,8 +39,9 @@ _STRONG = (8.0, 3.5)
 _THIN = 0.6
 """Mean alpha from which a difference hides the ground rather than veils it."""
 
-_CLOSE, _MIXED = 15, 0.55
-"""Where more than a share of what is so close (the side of a square) differs the other way, it is texture."""
+_ONE_SIGNED, _OWN_SHARE = 0.9, 0.12
+"""What differs in one piece is by this share darker than the ground, or lighter; or it has shadows in it that take the
+second of it each, beside a ground that is brighter than could be told."""
 
 _NEAR = 0.4
 """Share of its reach up to which a veil is near its thing."""
@@ -137,15 +138,6 @@ def _owners(strength: Any, borders: Borders, away: Any, size: tuple[int, int]) -
     return np.where(owner > 0, owner, nearest).astype(np.uint8)
 
 
-def _beside(parts: Any, others: Any, count: int, told: Any) -> Float[np.ndarray, " n"]:
-    """For every part, the share of what is told close beside it that belongs to others."""
-    grown = cv2.dilate(parts.astype(np.float32), np.ones((_CLOSE, _CLOSE), np.uint8)).astype(np.int32)
-    ring = (grown > 0) & (parts == 0) & told
-    return np.bincount(grown[ring & (others > 0)], minlength=count) / np.maximum(
-        np.bincount(grown[ring], minlength=count), 1
-    )
-
-
 def _smoothed(values: Any, known: Any) -> Any:
     """Means over small windows of what is known; 0 where nothing is."""
     weight = known.astype(np.float32)
@@ -159,12 +151,8 @@ def _veiled(
     """Pixels of the parts that are darker, or lighter, hang on a thing, are strong but thin, smooth and fading."""
     box = np.ones((3, 3), np.uint8)
     strength = channel_max(np.abs(difference))
-    lighter = channel_sum(difference) > 0
-    shadows, dark = cv2.connectedComponents((differs & ~lighter).astype(np.uint8), connectivity=8)
-    glows, light = cv2.connectedComponents((differs & lighter).astype(np.uint8), connectivity=8)
-    count, parts = shadows + glows - 1, np.where(light > 0, light + (shadows - 1), dark)
-    told = (plate.reach > 0) & (away > _RIM)
-    mixed = np.concatenate([_beside(dark, light, shadows, told), _beside(light, dark, glows, told)[1:]])
+    parts, keep = _one_way(differs, channel_sum(difference) > 0)
+    count = keep.size
     peak, sure = np.zeros((2, count), np.float32)
     np.maximum.at(peak, parts, strength)
     np.maximum.at(sure, parts, strength / np.maximum(plate.doubt, 1))
@@ -175,8 +163,8 @@ def _veiled(
     def mean(values: Any, where: Any) -> Any:
         return total(values * where) / np.maximum(total(where), 1)
 
-    keep = (peak > _STRONG[0]) & (sure > _STRONG[1])
-    keep &= (mean(alpha, differs) < _THIN) & (mixed < _MIXED)
+    keep &= (peak > _STRONG[0]) & (sure > _STRONG[1])
+    keep &= mean(alpha, differs) < _THIN
     for part, most in _FADED:
         keep &= mean(strength, away > part * plate.reach) < most * mean(strength, away < _NEAR * plate.reach)
     outline = differs & (cv2.erode(differs.astype(np.uint8), box) == 0)
@@ -187,3 +175,21 @@ def _veiled(
     keep &= total(away < _RIM + 3) > 0
     keep[0] = False
     return keep[parts]
+
+
+def _one_way(
+    differs: Bool[np.ndarray, "h w"], lighter: Bool[np.ndarray, "h w"]
+) -> tuple[Int[np.ndarray, "h w"], Bool[np.ndarray, " n"]]:
+    """Number the darker parts and then the lighter ones of what differs, and say which may be veils: those of pieces
+    that go one way, and large shadows in others. Texture goes both ways everywhere."""
+    shadows, dark = cv2.connectedComponents((differs & ~lighter).astype(np.uint8), connectivity=8)
+    glows, light = cv2.connectedComponents((differs & lighter).astype(np.uint8), connectivity=8)
+    count, parts = shadows + glows - 1, np.where(light > 0, light + (shadows - 1), dark)
+    pieces: Any = cv2.connectedComponents(differs.astype(np.uint8), connectivity=8)[1]
+    piece = np.zeros(count, np.int64)
+    piece[parts] = pieces
+    area, whole = np.bincount(parts.ravel(), minlength=count), np.bincount(pieces.ravel())
+    share = np.bincount(pieces[light > 0], minlength=whole.size) / np.maximum(whole, 1)
+    one_way = np.maximum(share, 1 - share) > _ONE_SIGNED
+    large_shadow = (area > _OWN_SHARE * whole[piece]) & (np.arange(count) < shadows)
+    return parts, one_way[piece] | large_shadow
