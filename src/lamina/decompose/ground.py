@@ -17,5 +17,5 @@ def ground_odds(reached: Bool[np.ndarray, "h w"], near: Bool[np.ndarray, "h w"])
     """
     if not _TELLING[0] < reached.mean() < _TELLING[1]:
         return None
-    hangs, encloses, differs = np.exp([1.0, 0.5, -1.0]).astype(np.float32)
-    return np.where(reached, hangs, np.where(near, encloses, differs))
+    hangs, enclosed, differs = (np.float32(np.exp(power)) for power in (1.0, 0.5, -1.0))
+    return np.where(reached, hangs, np.where(near, enclosed, differs))

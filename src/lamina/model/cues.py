@@ -41,7 +41,7 @@ def border_ground(rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[Bool[np.ndarray, "h 
     for colour in _usual_colours(lab[rim]):
         near |= sum(np.square(plane - own) for plane, own in zip(planes, colour, strict=True)) < _NEAR**2
     reached = near | _grown(rgb, rim & near)
-    _, parts = cv2.connectedComponents(reached.astype(np.uint8), connectivity=4)
+    parts: Any = cv2.connectedComponents(reached.astype(np.uint8), connectivity=4)[1]
     from_border = np.zeros(int(parts.max()) + 1, bool)
     from_border[parts[rim & reached]] = True
     return from_border[parts], near
