@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from lamina.decompose.coarse import Coarse, seen_labels
+from lamina.decompose.coarse import Coarse, _off_ground, seen_labels  # pyright: ignore[reportPrivateUsage]
 from lamina.decompose.working import Working
 
 
@@ -71,3 +71,12 @@ def test_letters_in_the_colour_of_the_page_are_no_holes_in_a_button(*, half: boo
     label = seen_labels(Working(picture), coarse)
     assert (label[letters] == 1).all()
     assert label[:95].max() == 0
+
+
+def test_what_is_pinned_takes_no_rest_of_a_line() -> None:
+    """Most of a line lies in a box that was drawn, the rest on the ground: it is nobody's that has none of it."""
+    working = Working(button()[0])
+    label = np.zeros((300, 400), np.uint8)
+    label[:, :230] = 2
+    weights = np.full((2, 300, 400), 0.04, np.float32)
+    assert np.array_equal(_off_ground(label, working, weights), label)

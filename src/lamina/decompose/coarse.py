@@ -90,9 +90,10 @@ def _off_ground(
     torn = (ground > 0) & (ground <= _MOSTLY_GROUND) & (off > _MOSTLY_OFF)
     if not small_print.any() and not torn.any():
         return label
-    upper = len(weights)
-    shares = np.bincount(line * np.int64(upper) + label[inked], minlength=count * upper).reshape(count, upper)
-    owner = np.where(torn, 1 + shares[:, 1:].argmax(axis=1), 0)
+    kinds = int(label.max()) + 1
+    own = np.bincount(line * np.int64(kinds) + label[inked], minlength=count * kinds).reshape(count, kinds)
+    own = own[:, 1 : len(weights)]  # pinned layers, above those, take nothing
+    owner = np.where(torn & own.any(axis=1), 1 + own.argmax(axis=1), 0)
     owner[small_print] = 1 + (seen * area)[:, small_print].sum(axis=1).argmax()
     owner = owner[working.lines]
     return np.where((owner > 0) & ((label == 0) | small_print[working.lines]), owner, label).astype(np.uint8)
