@@ -117,6 +117,7 @@ def clean_parts(
 
 
 def _clean(inside: Any, depth: Any, lower: Any, picture: Any, around: Any) -> Any:
+    """`clean_parts` within the label's box: what is `inside`, where the label is the `lower` one of a border."""
     depth = np.where(inside, depth, 0)
     clean = depth >= _CLEAN_DEPTH
     thin = inside & ~clean & (cv2.dilate(depth, np.ones((5, 5), np.uint8)) < _CLEAN_DEPTH)

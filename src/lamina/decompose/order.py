@@ -7,7 +7,7 @@ shows through holes in it. A hole in the shape of a letter is less likely than a
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from lamina.decompose.parts import connected
 
@@ -18,9 +18,6 @@ _ENCLOSED = 0.9
 
 _RULE = 0.5
 """Share of the common border of two layers along which one is enclosed, ..."""
-
-_LESS = 1.0
-"""What is enclosed takes less of the canvas than so many times what encloses it: an outline lies on what it is of."""
 
 _CLEARLY = 2.0
 """... and this many times what is so the other way round, as the counters of letters."""
@@ -45,8 +42,8 @@ def ordered(label: UInt8[np.ndarray, "h w"], free: int, count: int) -> Int[np.nd
     return np.array(order)
 
 
-def _enclosed(label: UInt8[np.ndarray, "h w"], count: int) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"]]:
-    """For every two layers, the border of those parts of the first that the second encloses, and their common one."""
+def _enclosed(label: UInt8[np.ndarray, "h w"], count: int) -> tuple[Int[np.ndarray, "n n"], Int[np.ndarray, "n n"]]:
+    """Pixels of border: of those parts of the first layer that the second encloses, and of both with each other."""
     parts, area, owner = connected(label)
     border = np.zeros((area.size, count), np.int64)
     for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
@@ -59,5 +56,5 @@ def _enclosed(label: UInt8[np.ndarray, "h w"], count: int) -> tuple[Float[np.nda
         np.stack([values[owner == number].sum(axis=0) for number in range(count)])
         for values in (whole * area[:, None], whole * border, border)
     )
-    lesser = held < _LESS * np.bincount(owner, area, count)
+    lesser = held < np.bincount(owner, area, count)  # an outline, less than what it encloses, lies on it
     return inside * lesser, common
