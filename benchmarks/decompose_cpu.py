@@ -22,7 +22,7 @@ from typing import Any
 
 from PIL import Image
 
-CLI = ("-c", "import sys; from lamina.cli import main; sys.exit(main(sys.argv[1:]))")
+CLI = ("-m", "lamina")
 SIZES = ((1024, 1024), (3840, 2160))
 
 

@@ -380,11 +380,37 @@ def test_on_a_terminal_progress_is_one_line_that_is_wiped(
     assert after.startswith("lamina: ")
 
 
+@pytest.mark.parametrize(
+    ("does", "code", "last"),
+    [
+        ("return 3", 3, "done"),
+        ("raise ValueError", 1, "ValueError"),
+        ("return int(bool(threading.Thread(target=print, args=['thread']).start()))", 0, "done"),
+    ],
+)
+def test_the_program_ends_whole(does: str, code: int, last: str) -> None:
+    program = f"""
+import atexit, sys, threading
+import lamina.cli
+def main():
+    atexit.register(print, "done", file=sys.stderr)
+    print("shown", end="")
+    {does}
+lamina.cli.main = main
+lamina.cli.run()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stdout.startswith("shown")
+    assert "done" in done.stderr
+    assert last in done.stderr
+
+
 def test_a_reader_that_stops_early_is_no_error(layered: Path) -> None:
     command = [
         sys.executable,
-        "-c",
-        "import sys; from lamina.cli import main; sys.exit(main())",
+        "-m",
+        "lamina",
         "inspect",
         str(layered),
     ]

@@ -1,5 +1,6 @@
 """What every command says and how: words and progress on stderr, JSON on stdout, times, and clean interruptions."""
 
+import gc
 import json
 import os
 import signal
@@ -49,9 +50,10 @@ class Clock:
 
 @contextmanager
 def importing() -> Generator[None]:
-    """An interruption while modules load ends the process at once.
+    """An interruption while modules load ends the process at once, and no garbage is looked for in what they hold.
 
-    numpy and torch would make an ImportError or an abort of KeyboardInterrupt, and nothing is being written yet.
+    numpy and torch would make an ImportError or an abort of KeyboardInterrupt, and nothing is being written yet. What
+    modules make stays: collecting among it takes a twelfth of a decomposition's process (benchmarks/decompose_cpu.py).
     """
 
     def leave(*_: object) -> None:
@@ -63,9 +65,12 @@ def importing() -> Generator[None]:
         yield
         return
     signal.signal(signal.SIGINT, leave)
+    gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        gc.enable()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
