@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
+from lamina.decompose.agree import agree_in_outlines, agree_in_rows, agree_with_neighbours, common_borders
 from lamina.decompose.letters import lines
 
 
@@ -29,7 +29,7 @@ def test_a_narrow_doubtful_region_follows_the_neighbour_without_an_edge():
     regions[:, 40:45] = 1
     votes = votes_of(0, 0, 1)
     votes[:, 1] = (0.4, 0.55, 0.05)
-    heard = agree_with_neighbours(votes, regions, picture)
+    heard = agree_with_neighbours(votes, regions, common_borders(regions, picture))
     assert heard.argmax(axis=0).tolist() == [0, 0, 1]
     assert np.allclose(heard.sum(axis=0), 1, atol=1e-4)
 
@@ -38,7 +38,7 @@ def test_a_strong_edge_keeps_votes_apart():
     picture, regions = bands(20, 140, 240, 20)
     votes = votes_of(0, 1, 0, 2)
     votes[:, 2] = (0.5, 0.45, 0.05)
-    heard = agree_with_neighbours(votes, regions, picture)
+    heard = agree_with_neighbours(votes, regions, common_borders(regions, picture))
     assert np.allclose(heard[:, 2], votes[:, 2], atol=1e-3)
     assert heard.argmax(axis=0).tolist() == [0, 1, 0, 2]
 
@@ -49,7 +49,10 @@ def test_across_a_moderate_edge_objects_agree_with_objects_but_not_with_the_grou
     picture = np.where(regions[..., None] == 0, 100, 125).astype(np.uint8).repeat(3, axis=2)
     votes = votes_of(neighbour, 2)
     votes[:, 1] = (0.05, 0.42, 0.53)
-    assert agree_with_neighbours(votes, regions, picture).argmax(axis=0).tolist() == [neighbour, found]
+    assert agree_with_neighbours(votes, regions, common_borders(regions, picture)).argmax(axis=0).tolist() == [
+        neighbour,
+        found,
+    ]
 
 
 def test_letters_of_a_line_go_together_by_majority_and_others_keep_their_layer():
@@ -69,3 +72,43 @@ def test_a_picture_without_letters_keeps_its_votes():
     picture, regions = bands(30, 200)
     votes = votes_of(0, 1)
     assert np.array_equal(agree_in_rows(votes, regions, lines(picture, regions)), votes)
+
+
+def outlined(width=3, ink=20, inside=220):
+    """A disc and its outline on a light ground, 200 pixels square: the picture and its regions, 0 to 2."""
+    regions = np.zeros((200, 200), np.int32)
+    cv2.circle(regions, (100, 100), 50 + width, 1, -1)
+    cv2.circle(regions, (100, 100), 50, 2, -1)
+    return np.array([235, ink, inside], np.uint8)[regions][..., None].repeat(3, axis=2), regions
+
+
+@pytest.mark.parametrize(
+    ("drawn", "layers", "found"),
+    [
+        ({}, (0, 0, 1), (0, 1, 1)),
+        ({}, (0, 0, 0), (0, 0, 0)),  # a ring on the ground
+        ({}, (0, 2, 1), (0, 2, 1)),  # of an upper layer that has lines of its own
+        ({"width": 24}, (0, 0, 1), (0, 0, 1)),  # a disc before another
+        ({"ink": 210}, (0, 0, 1), (0, 0, 1)),  # hardly set off from the ground: its shadow
+    ],
+)
+def test_an_outline_goes_with_what_it_goes_round(drawn, layers, found):
+    picture, regions = outlined(**drawn)
+    label = agree_in_outlines(np.array(layers, np.uint8), regions, common_borders(regions, picture))
+    assert label.tolist() == list(found)
+
+
+def test_an_outline_in_pieces_and_one_round_another_go_along():
+    picture, regions = outlined()
+    regions[(regions == 1) & (np.arange(200) < 90)] = 3
+    wider = cv2.dilate((regions > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    picture[wider & (regions == 0)] = (200, 30, 30)
+    regions[wider & (regions == 0)] = 4
+    label = agree_in_outlines(np.array([0, 0, 1, 0, 0], np.uint8), regions, common_borders(regions, picture))
+    assert label.tolist() == [0, 1, 1, 1, 1]
+
+
+def test_one_region_has_no_outline():
+    regions = np.zeros((8, 8), np.int32)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    assert agree_in_outlines(np.zeros(1, np.uint8), regions, common_borders(regions, picture)).tolist() == [0]

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.cluster.vq import kmeans2
 
-from lamina.decompose.agree import agree_with_neighbours
+from lamina.decompose.agree import agree_with_neighbours, common_borders
 from lamina.decompose.fill import continue_colours
 from lamina.decompose.regions import segment
 from lamina.decompose.working import Working
@@ -189,7 +189,7 @@ def _by_density(
     )
     odds *= np.exp(_DEEP * (np.bincount(flat, _depth(ring).ravel()) / area - 0.5))
     vote = np.where(in_ring > 0.5, 0.0, odds / (1 + odds)).astype(np.float32)
-    votes = agree_with_neighbours(np.stack([1 - vote, vote]), regions, crop)
+    votes = agree_with_neighbours(np.stack([1 - vote, vote]), regions, common_borders(regions, crop))
     differs = votes[1] > votes[0]
     # On a restless ground what is enclosed is rather the thing's own than a hole in it.
     _, open_parts = cv2.connectedComponents((~differs[regions]).astype(np.uint8), connectivity=4)

@@ -2,8 +2,8 @@
 
 Votes flow between neighbouring regions, the more the softer and longer their common border is, against the weight of
 a region's own area (a random walker on the region graph); first between all layers, then, across somewhat harder
-borders, among the objects only. Letters of like colour and height in one row go together by majority. Knows regions
-and votes; nothing of networks or alphas.
+borders, among the objects only. Letters of like colour and height in one row go together by majority, and outlines go
+with what is inside them. Knows regions and votes; nothing of networks or alphas.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -16,7 +16,10 @@ from scipy import sparse
 
 from lamina.pixels import channel_max
 
-__all__ = ["agree_in_rows", "agree_with_neighbours", "common_borders"]
+__all__ = ["agree_in_outlines", "agree_in_rows", "agree_with_neighbours", "common_borders"]
+
+Borders = tuple[Any, Any, Any, Any]
+"""Every two regions that touch: their numbers, the pixels of the common border, the mean step of colour there."""
 
 _SOFT = 20.0
 _OBJECT_SOFT = 40.0
@@ -27,15 +30,25 @@ _PULL = 25
 
 _ROUNDS = 20
 
+_STROKE, _SAME_STROKE = 64, 15.0
+"""An outline is narrower than the longer side over the first; pieces of one differ by less (0-255) where they meet."""
+
+_INNER, _OUTER, _SET_OFF = 0.4, 0.25, 40.0
+"""Shares of an outline's border that lie on what it goes round and on its own layer, from which it is set off by more
+than the third (0-255)."""
+
+_OUTLINES = 2
+"""So many go round one another."""
+
 
 def agree_with_neighbours(
-    votes: Float[np.ndarray, "L n"], regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]
+    votes: Float[np.ndarray, "L n"], regions: Int[np.ndarray, "h w"], borders: Borders
 ) -> Float[np.ndarray, "L n"]:
     """Votes (summing to one over the layers, bottom first) after neighbours have been heard."""
     if votes.shape[1] < 2:
         return votes
     area = np.bincount(regions.ravel()).astype(np.float32)
-    first, second, length, step = common_borders(regions, rgb)
+    first, second, length, step = borders
     pull = length * (max(regions.shape) / _PULL)
 
     def flow(votes: Any, softness: float, taking_part: Bool[np.ndarray, " n"]) -> Any:
@@ -70,8 +83,33 @@ def agree_in_rows(
     return np.where(line_of > 0, common[:, line_of], votes).astype(np.float32)
 
 
-def common_borders(regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> tuple[Any, Any, Any, Any]:
-    """Every two regions that touch: their numbers, the pixels of the common border, the mean step of colour there."""
+def agree_in_outlines(
+    label: UInt8[np.ndarray, " n"], regions: Int[np.ndarray, "h w"], borders: Borders
+) -> UInt8[np.ndarray, " n"]:
+    """Labels of the regions where narrow ones, set off from their layer and going round a thing of one above it, are
+    that one's: the black around yellow letters, in one piece or several."""
+    area, layers = np.bincount(regions.ravel()), int(label.max()) + 1
+    widest = max(regions.shape) / _STROKE
+    first, second = (np.concatenate(pair) for pair in (borders[:2], borders[1::-1]))
+    length, step = (np.tile(values, 2) for values in borders[2:])
+    narrow = 2 * area < widest * np.bincount(first, length, area.size)
+    for _ in range(_OUTLINES):
+        one = narrow[first] & narrow[second] & (step < _SAME_STROKE) & (label[first] == label[second])
+        meets = sparse.coo_matrix((one[one], (first[one], second[one])), shape=(area.size, area.size))
+        count, stroke = sparse.csgraph.connected_components(meets, directed=False)
+        out = stroke[first] != stroke[second]
+        of, own, other = stroke[first[out]], label[first[out]], label[second[out]]
+        long, same = length[out], length[out] * (own == other)
+        border, beyond, steps = (np.bincount(of, values, count) for values in (long, same, same * step[out]))
+        within = np.bincount(of * np.int64(layers) + other, long * (other > own), count * layers).reshape(-1, layers)
+        goes_round = 2 * np.bincount(stroke, area) < widest * border
+        goes_round &= (within.max(axis=1) > _INNER * border) & (beyond > _OUTER * border) & (steps > _SET_OFF * beyond)
+        label = np.where(goes_round[stroke], within.argmax(axis=1)[stroke], label).astype(np.uint8)
+    return label
+
+
+def common_borders(regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> Borders:
+    """Where regions touch; each two once."""
     keys, steps = list[Any](), list[Any]()
     count = int(regions.max()) + 1
     for one, other in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from lamina.decompose.agree import agree_in_rows, agree_with_neighbours
+from lamina.decompose.agree import agree_in_outlines, agree_in_rows, agree_with_neighbours, common_borders
 from lamina.decompose.parts import close_gaps, join_moved, join_pieces, join_specks, keep_whole, untorn
 from lamina.decompose.pins import Pins
 from lamina.decompose.refine import settle
@@ -53,8 +53,10 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
         return coarse.label
     weights = visible_weights(working, coarse)
     small, regions = working.rgb, part_where_sure(working.regions, weights)
-    votes = agree_with_neighbours(vote(regions, small, weights), regions, small)
-    voted = agree_in_rows(votes, regions, working.lines).argmax(axis=0).astype(np.uint8)[regions]
+    borders = common_borders(regions, small)
+    votes = agree_with_neighbours(vote(regions, small, weights), regions, borders)
+    label_of = agree_in_rows(votes, regions, working.lines).argmax(axis=0).astype(np.uint8)
+    voted = agree_in_outlines(label_of, regions, borders)[regions]
     letters = working.lines > 0
     whole = keep_whole(join_specks(voted, small, letters), letters)
     settled = untorn(_inked(settle(whole, small, weights), whole, letters), whole, small, working.regions)
