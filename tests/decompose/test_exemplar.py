@@ -94,3 +94,26 @@ def test_too_little_known_gives_a_smooth_surface():
 
 def test_nothing_known_gives_nothing():
     assert not continue_ground(np.full((5, 6, 3), 33, np.float32), np.zeros((5, 6), bool)).any()
+
+
+def busy_with_an_even_card():
+    """Stripes, and a card whose colours rise to the right, from 10 pixels around the hole on."""
+    colours = stripes(256, 360)
+    rows, columns = slice(60, 180), slice(90, 250)
+    colours[rows, columns] = 60 + np.arange(160, dtype=np.float32)[:, None] / 2 * np.ones(3, np.float32)
+    return colours, (slice(75, 165), slice(105, 235))
+
+
+def test_a_hole_with_an_even_rim_is_even_however_restless_the_ground_is():
+    colours, hole = busy_with_an_even_card()
+    known, spoilt = around(colours, hole)
+    assert np.abs(continue_ground(spoilt, known) - colours)[hole].max() < 1
+
+
+def test_a_rim_on_one_side_says_no_more_than_it_shows():
+    colours, hole = stripes(256, 360), slice(0, 80)
+    colours[80:100] = 90 + np.arange(20, dtype=np.float32)[:, None, None] ** 2 / 4
+    known, spoilt = around(colours, hole)
+    filled = continue_ground(spoilt, known)[hole]
+    assert filled.min() > 85
+    assert filled.max() < 185
