@@ -1,6 +1,7 @@
 """Soft edges follow the picture's colours, or a step where these say nothing."""
 
 import numpy as np
+import pytest
 
 from lamina.decompose.edges import clean_parts, far_parts, find_borders, reach_strands, upper_share
 
@@ -49,14 +50,17 @@ def test_the_colour_of_an_even_layer_is_its_own_however_restless_the_other_is():
     assert shares((150, 150, 150), (0, 0, 0), (150, 150, 150), -0.5, variance=(5000.0, 0.0)) > 0.99
 
 
-def test_borders_reach_farther_only_among_thin_things_that_the_network_doubts():
+@pytest.mark.parametrize(("crooked", "farthest"), [(True, 8), (False, 3)])
+def test_borders_reach_farther_only_among_thin_things_that_the_network_doubts(crooked, farthest):
     picture = np.full((40, 60, 3), 200, np.uint8)
     picture[:, 10::6] = 40
     weights = np.full((2, 40, 60), 0.5, np.float32)
     weights[:, 20:] = [[[1]], [[0]]]
     label = (np.arange(60) > 30).astype(np.uint8)[None].repeat(40, axis=0)
+    if crooked:
+        label[::3] = np.arange(60) > 20
     reach = reach_strands(find_borders(label), picture, weights).reach
-    assert (reach[:20, 12:] == 8).all()
+    assert (reach[:20, 18:36] == farthest).all()
     assert (reach[20:] == 3).all()
     assert (reach[:, :6] == 3).all()
 

@@ -31,6 +31,10 @@ _STRAND = 15
 _DOUBT = (0.97, 0.27)
 """Doubt begins below this largest weight, and is whole when it is lower by that."""
 
+_CROOKED, _AMONG = (1.3, 2.0), 31
+"""Hairs make a border longer than the side of a window: strands begin from the first times that, and are told wholly
+from the second; the window's side in working pixels."""
+
 _CLEAN_DEPTH = 1.4
 """Pixels this deep inside their label are taken for unmixed."""
 
@@ -90,12 +94,16 @@ def find_borders(label: UInt8[np.ndarray, "h w"]) -> Borders:
 def reach_strands(
     borders: Borders, picture: UInt8[np.ndarray, "h w 3"], weights: Float[np.ndarray, "L h w"]
 ) -> Borders:
-    """Borders with the ground that reach farther among hairs and the like: thin things where the network doubts."""
+    """Borders with the ground that reach farther among hairs and the like: thin things where the network doubts and the
+    border is crooked. Along a smooth one they are a drawing's outline, or the ground's own."""
     box = np.ones((7, 7), np.uint8)
     light, dark = (cv2.morphologyEx(picture, how, box) for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
     contrast = channel_max(np.maximum(light, dark))
     thin = cv2.dilate((contrast > _STRAND).astype(np.uint8), np.ones((3, 3), np.uint8))
     doubt = np.clip((_DOUBT[0] - weights.max(axis=0)) / _DOUBT[1], 0, 1) * thin * (borders.lower == 0)
+    rim = ((borders.depth > 0) & (borders.depth < 1)).astype(np.float32)
+    length = cv2.boxFilter(rim, -1, (_AMONG, _AMONG), normalize=False) / _AMONG
+    doubt *= np.clip((length - _CROOKED[0]) / (_CROOKED[1] - _CROOKED[0]), 0, 1)
     return replace(borders, reach=(_REACH + (_STRAND_REACH - _REACH) * doubt).astype(np.float32))
 
 
