@@ -164,6 +164,32 @@ def test_the_ground_below_an_opaque_veil_is_the_ground_around_not_black():
     assert np.abs(seen.astype(int) - (40, 60, 120)).max() <= 1
 
 
+@pytest.mark.parametrize(("strip", "kept"), [((240, 210, 230), True), ((150, 144, 138), False)])
+def test_beside_things_a_veil_takes_what_it_nearly_explains_and_no_bar_across(strip, kept):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[90:150, 120:200] = 1
+    picture = np.full((*SIZE, 3), (180, 170, 160), np.uint8)
+    picture[86:154, 100:220] = strip
+    picture[mask > 0] = (60, 120, 200)
+    rgba = np.dstack([picture, np.full(SIZE, 255)]).astype(np.uint8)
+    half = (SIZE[0] // 2, SIZE[1] // 2)
+    sheets = [
+        Sheet(
+            rows=slice(0, SIZE[0]),
+            columns=slice(0, SIZE[1]),
+            colour=np.broadcast_to(np.float32([*colour, 1]), (*half, 4)).copy(),
+            whole=np.zeros(SIZE, np.float32),
+        )
+        for colour in ((180, 170, 160), (60, 120, 200))
+    ]
+    faint = np.broadcast_to(np.float32([0, 0, 0, 0.12]), (*half, 4)).copy()  # darkens the ground by an eighth
+    veil = Veil(premul=faint, owner=np.ones(SIZE, np.uint8))
+    ground = paint(rgba, rgba, find_borders(mask), sheets, veil)[0].rgba[..., :3].astype(int)
+    beside = ground[87, 130:190]
+    bare = np.array([180, 170, 160])
+    assert (np.abs(beside - bare).max() > 20) == kept
+
+
 def uneven(*, texture: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A card with a shadow on a ground that is brighter around it than is told from farther off, or is streaked."""
     _, mask, cast = card()

@@ -33,6 +33,9 @@ _INSIDE = 1.0
 _GRAIN = 6.0
 """What differs by less (0-255) from the ground's usual colour below a veil is the ground's own grain."""
 
+_MORE = 2.0
+"""A veil is nowhere so many times stronger than it was told."""
+
 _THROUGH = 0.2
 """Share of the ground that shines through a veil, from which its colour can be told."""
 
@@ -295,13 +298,14 @@ def _explain(
     plate: Float[np.ndarray, "h w 3"],
     where: Bool[np.ndarray, "h w"],
 ) -> None:
-    """Let the veil alone explain, in place, what differs from the ground below it by more than grain."""
+    """Let the veil alone explain, in place, what differs from the ground below it by more than grain: what would take
+    a much stronger veil than was told is the ground's own, as a bar across it."""
     found = np.nonzero((cast[..., 3] > 0) & where)
     seen, ground, guess = here[found], plate[found], cast[found]
     bare = (seen - guess[:, :3]) / np.maximum(1 - guess[:, 3:], 1e-3)
-    off = channel_max(np.abs(bare - ground)) > _GRAIN
-    seen, ground = seen[off], ground[off]
-    alpha = _least_alpha(seen, ground)[:, None]
+    need = _least_alpha(seen, ground)
+    off = (channel_max(np.abs(bare - ground)) > _GRAIN) & (need < _MORE * guess[:, 3])
+    seen, ground, alpha = seen[off], ground[off], need[off][:, None]
     guess[off] = np.concatenate([np.clip(seen - (1 - alpha) * ground, 0, 255 * alpha), alpha], axis=1)
     cast[found] = guess
 

@@ -54,7 +54,7 @@ _GAP_OF_THING = 0.03
 _GAP_UNLIKE = 25.0
 """A hole in a thing, as in a ring, differs by less (0-255) from the ground around the thing; a gap by more."""
 
-_GLINT = (1e-4, 1e-3)
+_GLINT = (3e-4, 3e-3)
 """A gap below these shares of the canvas and of its thing is a glint on it, whatever it looks like, ..."""
 
 _MESH = 1e-2
