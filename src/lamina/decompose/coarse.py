@@ -59,7 +59,7 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     voted = agree_in_outlines(label_of, regions, borders)[regions]
     letters = working.lines > 0
     whole = keep_whole(join_specks(voted, small, letters), letters)
-    settled = untorn(_inked(settle(whole, small, weights), whole, letters), whole, small, working.regions)
+    settled = untorn(_inked(settle(whole, small, weights), whole, working.printed), whole, small, working.regions)
     settled = join_moved(settled, small, whole)
     pins = Pins(coarse.pinned, whole.shape)
     free = weights[: len(weights) - pins.count]
@@ -70,7 +70,7 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
 def _inked(
     label: UInt8[np.ndarray, "h w"], before: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w"]:
-    """Labels where no letter has become ground by its colour: white letters on a card are no holes in it."""
+    """Labels where none of these letters has become ground by its colour: white ones on a card are no holes in it."""
     return np.where(letters & (label == 0), before, label)
 
 

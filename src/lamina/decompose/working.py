@@ -48,6 +48,11 @@ class Working:
         return lines(self.rgb, self.regions)
 
     @cached_property
+    def printed(self) -> Bool[np.ndarray, "H W"]:
+        """Lines of letters on an even ground."""
+        return printed(self.rgb, self.lines)
+
+    @cached_property
     def ground(self) -> tuple[Bool[np.ndarray, "H W"], Bool[np.ndarray, "H W"]]:
         """What hangs together with the border in colour, and what has a colour of the border."""
         return border_ground(self.rgb)
@@ -61,8 +66,7 @@ class Working:
         if not self.opaque:
             return None
         reached, near = self.ground
-        other = ~printed(self.rgb, self.lines)
-        return ground_odds(reached & other, near & other)
+        return ground_odds(reached & ~self.printed, near & ~self.printed)
 
     def tell(self) -> None:
         """Find out all that a lift asks for."""
