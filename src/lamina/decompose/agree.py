@@ -18,7 +18,7 @@ from lamina.pixels import channel_max
 
 __all__ = ["agree_in_outlines", "agree_in_rows", "agree_with_neighbours", "common_borders"]
 
-Borders = tuple[Any, Any, Any, Any]
+_Borders = tuple[Any, Any, Any, Any]
 """Every two regions that touch: their numbers, the pixels of the common border, the mean step of colour there."""
 
 _SOFT = 20.0
@@ -42,7 +42,7 @@ _OUTLINES = 2
 
 
 def agree_with_neighbours(
-    votes: Float[np.ndarray, "L n"], regions: Int[np.ndarray, "h w"], borders: Borders
+    votes: Float[np.ndarray, "L n"], regions: Int[np.ndarray, "h w"], borders: _Borders
 ) -> Float[np.ndarray, "L n"]:
     """Votes (summing to one over the layers, bottom first) after neighbours have been heard."""
     if votes.shape[1] < 2:
@@ -84,7 +84,7 @@ def agree_in_rows(
 
 
 def agree_in_outlines(
-    label: UInt8[np.ndarray, " n"], regions: Int[np.ndarray, "h w"], borders: Borders
+    label: UInt8[np.ndarray, " n"], regions: Int[np.ndarray, "h w"], borders: _Borders
 ) -> UInt8[np.ndarray, " n"]:
     """Labels of the regions where narrow ones, set off from their layer and going round a thing of one above it, are
     that one's: the black around yellow letters, in one piece or several."""
@@ -108,7 +108,7 @@ def agree_in_outlines(
     return label
 
 
-def common_borders(regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> Borders:
+def common_borders(regions: Int[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> _Borders:
     """Where regions touch; each two once."""
     keys, steps = list[Any](), list[Any]()
     count = int(regions.max()) + 1
