@@ -116,7 +116,7 @@ def gimp(require_program: Callable[[str], str], tmp_path_factory: pytest.TempPat
             timeout=300,
             check=True,
         )
-        assert "Error" not in done.stderr, done.stderr
+        assert "execution error" not in done.stderr, done.stderr  # GIMP's own plug-ins may fail to start
 
     return run
 
