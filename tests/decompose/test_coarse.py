@@ -60,17 +60,33 @@ def button() -> tuple[np.ndarray, np.ndarray]:
     return picture, letters
 
 
+def doubtful(first: int) -> Coarse:
+    """The button is the upper layer's; where its letters are, from this column on, the network is in doubt."""
+    upper = np.zeros((30, 40), np.float32)
+    upper[10:20, 6:34] = 0.9
+    upper[12:18, first:30] = 0.35
+    visible = np.stack([1 - upper, upper])
+    return replace(answer(0.0), visible=visible, alpha=visible)
+
+
 @pytest.mark.parametrize("half", [False, True], ids=["wholly", "in half"])
 def test_letters_in_the_colour_of_the_page_are_no_holes_in_a_button(*, half: bool) -> None:
     picture, letters = button()
-    upper = np.zeros((30, 40), np.float32)
-    upper[10:20, 6:34] = 0.9
-    upper[12:18, 20 if half else 10 : 30] = 0.35
-    visible = np.stack([1 - upper, upper])
-    coarse = replace(answer(0.0), visible=visible, alpha=visible)
-    label = seen_labels(Working(picture), coarse)
+    label = seen_labels(Working(picture), doubtful(20 if half else 10))
     assert (label[letters] == 1).all()
     assert label[:95].max() == 0
+
+
+def test_only_letters_on_an_even_ground_are_spared() -> None:
+    """On a restless one a line may be a part of it: there colour decides, against a weak answer of the network."""
+    picture, letters = button()
+    restless = np.random.default_rng(4).integers(0, 130, (100, 280, 3), dtype=np.uint8)
+    picture[100:200, 60:340, :3] = np.where(letters[100:200, 60:340, None], 255, restless)
+    working = Working(picture)
+    working.__dict__["lines"] = letters.astype(np.int32)
+    assert not working.printed.any()
+    label = seen_labels(working, doubtful(10))
+    assert not label[letters].any()
 
 
 def test_what_is_pinned_takes_no_rest_of_a_line() -> None:

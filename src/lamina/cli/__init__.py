@@ -24,7 +24,7 @@ __all__ = ["LoadDecomposer", "add_fields", "main", "make_parser", "run", "take_f
 
 
 def run() -> NoReturn:
-    """The program `lamina`: `main`, and an end that does not first take every module apart, which takes .4 s."""
+    """The program `lamina`: `main`, and an end that does not first take every module apart."""
     code = 1  # of an error that is ours: Python has printed its traceback by then
 
     def leave() -> None:  # the first to be registered: threads have ended and all others have been called

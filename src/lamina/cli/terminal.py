@@ -53,7 +53,7 @@ def importing() -> Generator[None]:
     """An interruption while modules load ends the process at once, and no garbage is looked for in what they hold.
 
     numpy and torch would make an ImportError or an abort of KeyboardInterrupt, and nothing is being written yet. What
-    modules make stays: collecting among it takes a twelfth of a decomposition's process (benchmarks/decompose_cpu.py).
+    modules make stays, so that looking through it is time lost, then and later (docs/log.md, 2026-11-23).
     """
 
     def leave(*_: object) -> None:
@@ -64,13 +64,15 @@ def importing() -> Generator[None]:
     if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
+    collects = gc.isenabled()
     signal.signal(signal.SIGINT, leave)
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if collects:
+            gc.enable()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from lamina.decompose.agree import agree_in_outlines, agree_in_rows, agree_with_neighbours, common_borders
-from lamina.decompose.parts import close_gaps, join_moved, join_pieces, join_specks, keep_whole, untorn
+from lamina.decompose.parts import close_gaps, join_moved, join_pieces, join_specks, keep_off_ground, keep_whole, untorn
 from lamina.decompose.pins import Pins
 from lamina.decompose.refine import settle
 from lamina.decompose.regions import part_where_sure, vote
@@ -59,19 +59,14 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     voted = agree_in_outlines(label_of, regions, borders)[regions]
     letters = working.lines > 0
     whole = keep_whole(join_specks(voted, small, letters), letters)
-    settled = untorn(_inked(settle(whole, small, weights), whole, working.printed), whole, small, working.regions)
+    # White letters on a card are no holes in it, where the ground around them is even.
+    settled = keep_off_ground(settle(whole, small, weights), whole, working.printed)
+    settled = untorn(settled, whole, small, working.regions)
     settled = join_moved(settled, small, whole)
     pins = Pins(coarse.pinned, whole.shape)
     free = weights[: len(weights) - pins.count]
     label = _off_ground(close_gaps(join_pieces(settled, small), small), working, free)
     return pins.on(pins.without(label))
-
-
-def _inked(
-    label: UInt8[np.ndarray, "h w"], before: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]
-) -> UInt8[np.ndarray, "h w"]:
-    """Labels where none of these letters has become ground by its colour: white ones on a card are no holes in it."""
-    return np.where(letters & (label == 0), before, label)
 
 
 def _off_ground(

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from lamina.decompose.bridge import bridge
-from lamina.decompose.fill import continue_colours, membrane
+from lamina.decompose.fill import continue_along, membrane
 from lamina.decompose.trend import gradient_of
 from lamina.pixels import box_slices, channel_sum
 
@@ -78,8 +78,11 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
     """Colours (0-255) at every pixel: kept where `known` but for scraps, elsewhere a gradient's where nearly all lies
     on one, or all around the hole; else what goes on from side to side, more of what is known, and smooth where too
     little is."""
-    if not known.any() or known.all() or gradient_of(colours, known) is not None:
-        return continue_colours(colours, known)
+    if not known.any() or known.all():
+        return membrane(colours, known)
+    trend = gradient_of(colours, known)
+    if trend is not None:
+        return continue_along(trend, colours, known)
     colours, sound = _with_even_holes(colours, _without_scraps(known))
     share = _share(~sound)[..., None]
     smooth = bridge(colours, sound, membrane(colours, sound))
@@ -102,8 +105,9 @@ def _with_even_holes(
         part = box_slices(holes == number, reach)
         hole, here = holes[part] == number, colours[part]
         rim = known[part] & (cv2.dilate(hole.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0)
-        if rim.any() and gradient_of(here, rim) is not None:
-            on_rim, filled = here[rim], continue_colours(here, rim)
+        trend = gradient_of(here, rim) if rim.any() else None
+        if trend is not None:
+            on_rim, filled = here[rim], continue_along(trend, here, rim)
             here[hole] = np.clip(filled[hole], on_rim.min(axis=0), on_rim.max(axis=0))
             known[part] |= hole
     return colours, known

@@ -17,7 +17,7 @@ from lamina.decompose.nearby import around_holes
 from lamina.decompose.trend import gradient_of
 from lamina.pixels import channel_max
 
-__all__ = ["continue_colours", "membrane"]
+__all__ = ["continue_along", "continue_colours", "membrane"]
 
 _SWEEPS = 3
 """Relaxations on every scale."""
@@ -29,9 +29,14 @@ _STRANGE = 6.0
 def continue_colours(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
     """Colours (0-255) at every pixel: kept where `known`, continued elsewhere; 0 when nothing is known."""
     trend = gradient_of(colours, known) if known.any() else None
-    if trend is None:
-        return membrane(colours, known)
-    # What stands off a clean gradient is something else's rim or a speck: it must not leak into the fill.
+    return membrane(colours, known) if trend is None else continue_along(trend, colours, known)
+
+
+def continue_along(
+    trend: Float[np.ndarray, "h w 3"], colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Colours at every pixel: kept where `known`, elsewhere the gradient that nearly all of them lie on and, smoothly,
+    what they are beside it. What stands off it is something else's rim or a speck, and does not leak into the fill."""
     strange = channel_max(np.abs(colours - trend)) >= _STRANGE
     known = known & (~strange | around_holes(known, strange))
     return trend + membrane(colours - trend, known)

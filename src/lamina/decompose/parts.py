@@ -15,7 +15,16 @@ from lamina.decompose.agree import common_borders
 from lamina.decompose.fill import membrane
 from lamina.pixels import box_slices, channel_max
 
-__all__ = ["close_gaps", "connected", "join_moved", "join_pieces", "join_specks", "keep_whole", "untorn"]
+__all__ = [
+    "close_gaps",
+    "connected",
+    "join_moved",
+    "join_pieces",
+    "join_specks",
+    "keep_off_ground",
+    "keep_whole",
+    "untorn",
+]
 
 _SPECK = 80
 """A speck is smaller than the square of the longer side over this."""
@@ -190,6 +199,13 @@ def keep_whole(label: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]
         thing = parts.take(at)
         inside = np.bincount(thing.astype(np.int64) * count + label.take(at), minlength=things * count)
         label.put(at, inside.reshape(things, count).argmax(axis=1)[thing])
+    return keep_off_ground(label, before, letters)
+
+
+def keep_off_ground(
+    label: UInt8[np.ndarray, "h w"], before: UInt8[np.ndarray, "h w"], letters: Bool[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w"]:
+    """Labels where letters that have become ground are what they were `before`."""
     return np.where(letters & (label == 0), before, label)
 
 
