@@ -6,7 +6,6 @@ Memory beside the layers is bounded by the strips. Knows borders, sheets and the
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +14,15 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from lamina.decompose.edges import Borders, upper_share
+from lamina.decompose.together import each
 from lamina.decompose.veil import Veil
 from lamina.document.layer import Layer, trimmed
 from lamina.pixels import channel_max, round_u8
 
 __all__ = ["Sheet", "paint"]
 
-_STRIP_PIXELS, _STRIPS = 1 << 18, 2
-"""Full-size pixels of a strip, and how many strips are painted at once."""
+_STRIP_PIXELS = 1 << 18
+"""Full-size pixels of a strip."""
 
 _RIM = 8.0
 """Working pixels beside a thing in which its veil is told by the pixels themselves."""
@@ -77,8 +77,7 @@ def paint(
         for canvas in canvases:
             canvas.paint(strip)
 
-    with ThreadPoolExecutor(_STRIPS) as pool:
-        list(pool.map(paint_strip, range(0, height, rows)))
+    each(paint_strip, range(0, height, rows))
     return [canvas.layer() for canvas in canvases]
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from lamina.decompose.fill import membrane
+from lamina.decompose.together import each
 from lamina.decompose.trend import gradient_of, trend_of
 from lamina.pixels import channel_max
 
@@ -84,10 +85,13 @@ def find_plate(
     area = np.bincount(pieces.ravel())
     order = np.argsort(-area[1:], kind="stable")[:_PIECES] + 1
     boxes = ndimage.find_objects(pieces)
-    for name in order[area[order] >= 2 * _LEAST]:
+
+    def tell(name: int) -> None:
         box = boxes[name - 1]
         whole = replace(plate, colour=plate.colour[box], doubt=plate.doubt[box], reach=plate.reach[box])
         _tell(whole, picture[box], pieces[box] == name, away[box], side)
+
+    each(tell, order[area[order] >= 2 * _LEAST])
     return plate
 
 

@@ -1,10 +1,10 @@
 """Do independent work at the same time: the arrays' libraries let threads run while they compute."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["together"]
+__all__ = ["each", "together"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -16,3 +16,9 @@ def together(one: Callable[[], A], other: Callable[[], B]) -> tuple[A, B]:
         waiting = pool.submit(other)
         found = one()
         return found, waiting.result()
+
+
+def each(work: Callable[[A], B], items: Iterable[A]) -> list[B]:
+    """What comes of each item, in order, two worked on at a time. The first exception is raised when all have ended."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(work, items))
