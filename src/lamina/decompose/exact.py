@@ -1,27 +1,29 @@
 """Make a stack of layers composite back to the picture it came from, byte for byte.
 
-Works strip by strip on the pixels that differ and changes as little as can be seen: first the colour of the layer
-that covers most there, then of the next below or above it, until the picture is met; alphas only where the picture's
-own alpha demands it. Layers that do not show at a pixel stay as they are there. Knows upright, opaque-mode layers
-only (what a decomposition makes), and no networks. The arithmetic that decides is the reference compositor's own
+Works strip by strip, two at a time, on the pixels that differ and changes as little as can be seen: first the colour
+of the layer that covers most there, then of the next below or above it, until the picture is met; alphas only where the
+picture's own alpha demands it. Layers that do not show at a pixel stay as they are there. Knows upright, opaque-mode
+layers only (what a decomposition makes), and no networks. The arithmetic that decides is the reference compositor's own
 (`premultiply`, `over`, `unpremultiply`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from lamina.decompose.together import each
 from lamina.document.composite import over
 from lamina.document.layer import BlendMode, Layer, trimmed
 from lamina.pixels import premultiply, round_u8, unpremultiply
 
 __all__ = ["Fidelity", "make_exact"]
 
-_STRIP_PIXELS = 1 << 16
+_STRIP_PIXELS = 1 << 17
 """Pixels looked at together, so that memory beside the layers is bounded."""
 
 _SURE = 0.499
@@ -56,24 +58,25 @@ def make_exact(picture: UInt8[np.ndarray, "h w 4"], layers: Sequence[Layer]) -> 
         raise ValueError("exactness needs at least one layer, all upright, visible, normal and of full opacity")
     rasters = [_Raster(layer) for layer in layers]
     _cover_canvas(rasters[0], picture.shape[1], picture.shape[0])
-    tally = _Tally()
     rows = max(1, _STRIP_PIXELS // picture.shape[1])
-    for top in range(0, picture.shape[0], rows):
+
+    def repair(top: int) -> _Tally:
         strip = picture[top : top + rows]
         present = [r for i, r in enumerate(rasters) if i == 0 or r.meets(top, top + strip.shape[0])]
         ys, xs = _differing(strip, top, present)
-        if ys.size:
-            _repair(strip[ys, xs], top + ys, xs, present, tally)
-    pixels = picture.shape[0] * picture.shape[1]
+        return _repair(strip[ys, xs], top + ys, xs, present)
+
+    tally = _Tally.of_all(each(repair, range(0, picture.shape[0], rows)))
     done = [trimmed(replace(r.layer, rgba=r.rgba, x=r.x, y=r.y)) for r in rasters]
-    return done, tally.fidelity(pixels)
+    return done, tally.fidelity(picture.shape[0] * picture.shape[1])
 
 
 class _Raster:
-    """A layer's pixels while they are being repaired; copied at the first change."""
+    """A layer's pixels while strips of them are being repaired, by several threads; copied at the first change."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer, self.rgba, self.x, self.y = layer, layer.rgba, int(layer.x), int(layer.y)
+        self._copying = Lock()
 
     def meets(self, top: int, bottom: int) -> bool:
         return self.y < bottom and self.y + self.rgba.shape[0] > top
@@ -90,8 +93,9 @@ class _Raster:
     def scatter(self, ys: np.ndarray, xs: np.ndarray, values: UInt8[np.ndarray, "n 4"]) -> None:
         """Write pixels; those outside the raster are transparent and stay so."""
         inside = self._inside(ys, xs)
-        if not self.rgba.flags.writeable:
-            self.rgba = self.rgba.copy()
+        with self._copying:
+            if not self.rgba.flags.writeable:
+                self.rgba = self.rgba.copy()
         self.rgba[ys[inside] - self.y, xs[inside] - self.x] = values[inside]
 
     def _inside(self, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
@@ -99,14 +103,27 @@ class _Raster:
         return (ys >= self.y) & (ys < self.y + height) & (xs >= self.x) & (xs < self.x + width)
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Tally:
+    """What a repair found and did: pixels changed, squared errors before and after, pixels left wrong."""
+
     recoloured: int = 0
     reassigned: int = 0
     before: float = 0.0
     wrong: int = 0
     after: float = 0.0
     max_error: int = 0
+
+    @classmethod
+    def of_all(cls, parts: Sequence["_Tally"]) -> "_Tally":
+        return cls(
+            recoloured=sum(part.recoloured for part in parts),
+            reassigned=sum(part.reassigned for part in parts),
+            before=sum(part.before for part in parts),
+            wrong=sum(part.wrong for part in parts),
+            after=sum(part.after for part in parts),
+            max_error=max((part.max_error for part in parts), default=0),
+        )
 
     def fidelity(self, pixels: int) -> Fidelity:
         def psnr(squares: float) -> float | None:
@@ -166,16 +183,15 @@ def _differing(strip: UInt8[np.ndarray, "h w 4"], top: int, rasters: Sequence[_R
     return ys, xs
 
 
-def _repair(
-    wanted: UInt8[np.ndarray, "n 4"], ys: np.ndarray, xs: np.ndarray, rasters: Sequence[_Raster], tally: _Tally
-) -> None:
+def _repair(wanted: UInt8[np.ndarray, "n 4"], ys: np.ndarray, xs: np.ndarray, rasters: Sequence[_Raster]) -> _Tally:
+    """Make these places of the canvas show what is wanted."""
     stack = np.stack([raster.gather(ys, xs) for raster in rasters])
     old = stack.copy()
     error = _error(stack, wanted)
-    tally.before += float(np.square(error[:, :3]).sum())
+    before = float(np.square(error[:, :3]).sum())
     todo = np.flatnonzero(error.any(axis=1))
     if todo.size == 0:
-        return
+        return _Tally(before=before)
     part, goal = stack[:, todo], wanted[todo]
     _fit_alpha(part, goal)
     _fit_colours(part, goal)
@@ -185,16 +201,20 @@ def _repair(
     part[shows, :3] = np.broadcast_to(goal[:, :3], (*shows.shape, 3))[shows]
     stack[:, todo] = part
     alphas_changed = (stack[..., 3] != old[..., 3]).any(axis=0)
-    tally.reassigned += int(alphas_changed.sum())
-    tally.recoloured += todo.size - int(alphas_changed.sum())
-    rest = np.abs(_error(part, goal))
-    tally.wrong += int(rest.any(axis=1).sum())
-    tally.max_error = max(tally.max_error, int(rest.max(initial=0)))
-    tally.after += float(np.square(rest[:, :3]).sum())
-    for raster, new, before in zip(rasters, stack, old, strict=True):
-        changed = (new != before).any(axis=1)
+    for raster, new, was in zip(rasters, stack, old, strict=True):
+        changed = (new != was).any(axis=1)
         if changed.any():
             raster.scatter(ys[changed], xs[changed], new[changed])
+    rest = np.abs(_error(part, goal))
+    reassigned = int(alphas_changed.sum())
+    return _Tally(
+        recoloured=todo.size - reassigned,
+        reassigned=reassigned,
+        before=before,
+        wrong=int(rest.any(axis=1).sum()),
+        after=float(np.square(rest[:, :3]).sum()),
+        max_error=int(rest.max(initial=0)),
+    )
 
 
 def _error(stack: UInt8[np.ndarray, "L n 4"], wanted: UInt8[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
