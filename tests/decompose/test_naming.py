@@ -1,5 +1,7 @@
 """Names and suggested edits from what a layer looks like."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -67,6 +69,29 @@ def test_live_text_and_lines_along_the_axes_are_known_and_an_empty_layer_is_no_t
     assert kind_of(layer(solid(), text=Text(content="x"))) is Kind.TEXT
     assert kind_of(layer(solid(3, 90))) is Kind.LINE
     assert kind_of(layer(np.zeros((1, 1), np.uint8))) in set(Kind)
+
+
+def test_small_print_is_no_shadow_and_letters_of_two_colours_and_sizes_are_text() -> None:
+    small = cv2.resize(lettering(), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    assert kind_of(layer(small, (10, 10, 20))) is Kind.TEXT, "most of thin letters is rim"
+    two = layer(np.vstack([lettering("Some words"), cv2.resize(lettering("of two"), (320, 120))[:, :160]]))
+    rgba = two.rgba.copy()
+    rgba[:, 60:, :3] = (20, 90, 200)
+    assert kind_of(replace(two, rgba=rgba)) is Kind.TEXT
+
+
+def test_a_drawing_with_dashes_around_it_is_no_text() -> None:
+    alpha = np.zeros((120, 200), np.uint8)
+    alpha[30:110, 60:140] = 255
+    alpha[6:14, 10:190:8] = 255
+    assert not looks_like_text(alpha), "most of it is no letter"
+
+
+def test_a_card_is_no_photo() -> None:
+    rgba = np.full((90, 160, 4), 255, np.uint8)
+    rgba[60:80, 20:70, :3] = (20, 90, 220)
+    rgba[10:70, :160][lettering() > 127] = (20, 20, 20, 255)
+    assert kind_of(Layer(id="c", name="", rgba=rgba)) is Kind.OBJECT
 
 
 def test_names_are_numbered_where_they_repeat_and_a_namer_knows_better() -> None:

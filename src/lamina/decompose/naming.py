@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from lamina.document.layer import Box, Layer
 
@@ -47,6 +47,16 @@ _FULL = 0.93
 _RICH = 24.0
 _PHOTO_SIDE = 48
 """A photo fills this share of its box, its brightness varies by this (0-255), and its sides are at least this long."""
+
+_FEW, _FLAT = 8, 0.6
+"""So many of its colours take less than this share of a photo."""
+
+_INKS, _INKED, _CELLS = 2, 0.75, 8
+"""Lettering has so many colours, and this share of its pixels is near one; cells along red, green and blue by which
+they are found."""
+
+_LETTERED, _PARTS = 0.5, 2000
+"""Share of a text's area that letters in rows take; the largest parts are looked at, so many of them."""
 
 _COLOURS = {
     "black": (15, 15, 15),
@@ -114,16 +124,16 @@ def kind_of(layer: Layer, *, bottom: bool = False) -> Kind:
     alpha = layer.rgba[..., 3]
     pixels = layer.rgba.reshape(-1, 4)
     pixels = pixels[:: max(1, len(pixels) // 100_000)]
-    if _is_shadow(pixels):
-        return Kind.SHADOW
     colours = pixels[pixels[:, 3] > 160][:, :3].astype(np.float32)
     even = bool(colours.size) and float(colours.std(axis=0).max()) < _EVEN
-    if (even or _one_colour_mostly(colours)) and looks_like_text(alpha):
+    if (even or _of_few_colours(colours)) and looks_like_text(alpha):
         return Kind.TEXT
+    if _is_shadow(pixels):
+        return Kind.SHADOW
     if even:
         return Kind.LINE if _is_line(alpha) else Kind.SHAPE
     full = float((pixels[:, 3] > 250).mean()) > _FULL and min(layer.width, layer.height) >= _PHOTO_SIDE
-    return Kind.PHOTO if full and float(colours.mean(axis=1).std()) > _RICH else Kind.OBJECT
+    return Kind.PHOTO if full and _is_photo(colours) else Kind.OBJECT
 
 
 def names_of(layers: Sequence[Layer], namer: Namer | None = None, *, ground: str | None = "Background") -> list[str]:
@@ -162,24 +172,21 @@ def suggestions(layer: Layer, canvas: Box, *, bottom: bool) -> list[dict[str, st
 
 
 def looks_like_text(alpha: UInt8[np.ndarray, "h w"]) -> bool:
-    """Many small parts of like height, standing in rows."""
+    """Many small parts, most of which stand in rows of like height, and those are most of it."""
     scale = min(1.0, 1024 / max(alpha.shape))
     if scale < 1:
         alpha = cv2.resize(alpha, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, _, stats, centres = cv2.connectedComponentsWithStats((alpha > 96).astype(np.uint8), connectivity=8)
-    parts, middles = stats[1:], centres[1:, 1]
-    large = parts[:, cv2.CC_STAT_AREA] >= 6
-    parts, middles = parts[large], middles[large]
-    if len(parts) < 4:
+    order = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:_PARTS] + 1
+    width, height, area = stats[order, cv2.CC_STAT_WIDTH :].T
+    large = area >= 6
+    width, height, area, middle = width[large], height[large], area[large], centres[order[large], 1]
+    if len(area) < 4:
         return False
-    heights = parts[:, cv2.CC_STAT_HEIGHT]
-    typical = float(np.median(heights))
-    alike = (heights > 0.5 * typical) & (heights < 2 * typical)
-    if alike.mean() < 0.6 or parts[alike, cv2.CC_STAT_WIDTH].max() > 20 * typical:
-        return False
-    rows = np.sort(middles[alike])
-    lines = 1 + int((np.diff(rows) > 0.6 * typical).sum())
-    return int(alike.sum()) >= 3 * lines
+    alike = (height < 2 * height[:, None]) & (2 * height > height[:, None])
+    beside = np.abs(middle - middle[:, None]) < 0.6 * np.minimum(height, height[:, None])
+    letters = ((alike & beside).sum(axis=1) >= 3) & (width < 20 * height)
+    return letters.mean() > 0.6 and bool(area[letters].sum() > _LETTERED * area.sum())
 
 
 def _is_shadow(pixels: UInt8[np.ndarray, "n 4"]) -> bool:
@@ -199,12 +206,28 @@ def _is_line(alpha: UInt8[np.ndarray, "h w"]) -> bool:
     return max(width, height) + 1 > _THIN * (min(width, height) + 1)
 
 
-def _one_colour_mostly(colours: Float[np.ndarray, "n 3"]) -> bool:
-    """True when three quarters of the pixels are near the median: letters with a few foreign specks."""
-    if not colours.size:
-        return False
-    off = np.abs(colours - np.median(colours, axis=0)).max(axis=1)
-    return bool((off < 2 * _EVEN).mean() > 0.75)
+def _is_photo(colours: Float[np.ndarray, "n 3"]) -> bool:
+    """Rich in brightness, and in colours: cards and screens have a few that take most of them."""
+    often = np.sort(np.bincount(_cells(colours, 32)))
+    return float(colours.mean(axis=1).std()) > _RICH and often[-_FEW:].sum() < _FLAT * len(colours)
+
+
+def _cells(colours: Float[np.ndarray, "n 3"], count: int) -> Int[np.ndarray, " n"]:
+    """The cell that each colour is in, of so many along red, green and blue."""
+    red, green, blue = (colours * (count / 256)).astype(np.int32).T
+    return (red * count + green) * count + blue
+
+
+def _of_few_colours(colours: Float[np.ndarray, "n 3"]) -> bool:
+    """True when three quarters of the pixels are near one of two colours: letters with a few foreign specks."""
+    left = colours
+    for _ in range(_INKS):
+        if not len(left):
+            break
+        cell = _cells(left, _CELLS)
+        ink = left[cell == np.bincount(cell).argmax()]
+        left = left[np.abs(left - np.median(ink, axis=0)).max(axis=1) >= 2 * _EVEN]
+    return len(left) < (1 - _INKED) * len(colours)
 
 
 def _colour_of(layer: Layer) -> str:
