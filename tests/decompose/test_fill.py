@@ -40,6 +40,20 @@ def test_specks_on_an_even_ground_do_not_leak_into_the_fill():
     assert np.abs(continue_colours(spoilt(ghost, known), known)[20:45, 25:60] - 100).max() < 0.5
 
 
+def test_a_chip_on_an_even_rim_does_not_leak_into_the_fill():
+    """Half of a window is something else, and where a photo lay on the even half a chip of it is left."""
+    colours = np.full((60, 160, 3), 250, np.float32)
+    colours[:, 80:] = np.random.default_rng(1).integers(0, 256, (60, 80, 3))
+    known = np.hstack([with_hole(), np.ones((60, 80), bool)])
+    colours[30:32, 57:60] = (150, 70, 20)
+    known[30:32, 57:60] = True
+    filled = continue_colours(spoilt(colours, known), known)
+    hole = ~known
+    hole[27:35, 54:60] = False
+    assert np.abs(filled - 250)[hole].max() < 0.5
+    assert np.abs(filled - colours)[known].max() < 0.01
+
+
 def test_known_pixels_of_a_restless_layer_are_kept():
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 256, (60, 80, 3)).astype(np.float32)

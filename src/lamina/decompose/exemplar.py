@@ -11,12 +11,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from lamina.decompose.bridge import bridge
-from lamina.decompose.fill import continue_along, membrane
+from lamina.decompose.fill import continue_along, deep_holes, membrane, with_even_holes
 from lamina.decompose.trend import gradient_of
-from lamina.pixels import box_slices, channel_sum
+from lamina.pixels import channel_sum
 
 __all__ = ["continue_ground"]
 
@@ -60,13 +60,6 @@ _RIM = (64, 32)
 """Up to the longer side over the first from what is known, a smooth surface tells the colour between best, where soft
 edges are mixed with it; from the longer side over the second on, what is alike."""
 
-_DEEP = (16, 12.0)
-"""A hole is smooth altogether, as below a letter, unless it is the longer side over the first deep somewhere, and so
-many pixels."""
-
-_EVEN_RIM = 64
-"""The rim that tells whether a hole is smooth is the longer side over this wide."""
-
 _OFF = 40
 """Deep holes are bridged from so far off their sides, the longer side over this: beside them things leave shadows."""
 
@@ -83,7 +76,7 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
     trend = gradient_of(colours, known)
     if trend is not None:
         return continue_along(trend, colours, known)
-    colours, sound = _with_even_holes(colours, _without_scraps(known))
+    colours, sound = with_even_holes(colours, _without_scraps(known))
     share = _share(~sound)[..., None]
     smooth = bridge(colours, sound, membrane(colours, sound))
     alike = _look_alike(colours, sound) if share.any() else None
@@ -91,26 +84,6 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
         return smooth
     inner = bridge(colours, _off(sound), alike + membrane(colours - alike, sound))
     return smooth + share * (inner - smooth)
-
-
-def _with_even_holes(
-    colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]
-) -> tuple[Float[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]:
-    """Both with those deep holes filled whose rim nearly all lies on a gradient, whatever the ground is elsewhere:
-    smoothly, and nowhere lighter or darker than the rim."""
-    colours, known = colours.copy(), known.copy()
-    reach = max(2, round(max(known.shape) / _EVEN_RIM))
-    _, holes, deep = _deep_holes(~known)
-    for number in np.flatnonzero(deep):
-        part = box_slices(holes == number, reach)
-        hole, here = holes[part] == number, colours[part]
-        rim = known[part] & (cv2.dilate(hole.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0)
-        trend = gradient_of(here, rim) if rim.any() else None
-        if trend is not None:
-            on_rim, filled = here[rim], continue_along(trend, here, rim)
-            here[hole] = np.clip(filled[hole], on_rim.min(axis=0), on_rim.max(axis=0))
-            known[part] |= hole
-    return colours, known
 
 
 def _off(known: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -122,20 +95,8 @@ def _share(hole: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """How much of what is alike is taken: none beside what is known and in shallow holes."""
     side = max(hole.shape)
     near, far = (side / part for part in _RIM)
-    depth, holes, deep = _deep_holes(hole)
+    depth, holes, deep = deep_holes(hole)
     return np.clip((depth - near) / (far - near), 0, 1) * deep[holes]
-
-
-def _deep_holes(
-    hole: Bool[np.ndarray, "h w"],
-) -> tuple[Float[np.ndarray, "h w"], Int[np.ndarray, "h w"], Bool[np.ndarray, " n"]]:
-    """How deep each pixel lies in a hole, the holes numbered from 1 on, and which of them are deep."""
-    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
-    found: Any = cv2.connectedComponents(hole.astype(np.uint8))
-    count, holes = found
-    deep = np.zeros(count, bool)
-    deep[holes[depth >= max(max(hole.shape) / _DEEP[0], _DEEP[1])]] = True
-    return depth, holes, deep
 
 
 def _look_alike(
