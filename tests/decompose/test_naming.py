@@ -87,6 +87,14 @@ def test_a_drawing_with_dashes_around_it_is_no_text() -> None:
     assert not looks_like_text(alpha), "most of it is no letter"
 
 
+@pytest.mark.parametrize(
+    ("colour", "word"),
+    [((13, 50, 75), "dark blue"), ((255, 214, 140), "gold"), ((30, 30, 30), "black"), ((245, 245, 240), "white")],
+)
+def test_a_shape_is_named_after_its_colour(colour: tuple[int, int, int], word: str) -> None:
+    assert names_of([photo(), layer(solid(), colour)])[1] == f"Shape {word}"
+
+
 def test_a_card_is_no_photo() -> None:
     rgba = np.full((90, 160, 4), 255, np.uint8)
     rgba[60:80, 20:70, :3] = (20, 90, 220)
