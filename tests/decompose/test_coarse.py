@@ -49,6 +49,13 @@ def test_small_print_that_colour_tells_from_the_ground_is_none_of_it(weight: flo
     assert label[220, 300] == 1
 
 
+def test_small_print_may_be_all_that_is_no_ground() -> None:
+    picture, letters = small_print()
+    weights = np.stack([np.full((300, 400), 0.9, np.float32), np.full((300, 400), 0.1, np.float32)])
+    label = _off_ground(np.zeros((300, 400), np.uint8), Working(picture), weights)
+    assert label[letters].mean() > 0.95
+
+
 def button() -> tuple[np.ndarray, np.ndarray]:
     """A blue button with letters in the white of the page: the picture and where the letters are."""
     image = Image.new("L", (400, 300))

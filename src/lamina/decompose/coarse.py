@@ -87,7 +87,7 @@ def _off_ground(
     torn = (ground > 0) & (ground <= _MOSTLY_GROUND) & (off > _MOSTLY_OFF)
     if not small_print.any() and not torn.any():
         return label
-    kinds = int(label.max()) + 1
+    kinds = max(int(label.max()) + 1, len(weights))
     own = np.bincount(line * np.int64(kinds) + label[inked], minlength=count * kinds).reshape(count, kinds)
     own = own[:, 1 : len(weights)]  # pinned layers, above those, take nothing
     owner = np.where(torn & own.any(axis=1), 1 + own.argmax(axis=1), 0)
