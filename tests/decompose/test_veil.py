@@ -216,3 +216,20 @@ def test_texture_is_no_veil():
     picture, mask, _ = uneven(texture=True)
     veil = find_veil(picture, find_borders((mask > 0).astype(np.uint8)))
     assert veil is None or veil.premul[..., 3].mean() < 0.002
+
+
+def test_a_lamp_keeps_its_glow_where_its_tower_throws_a_shadow() -> None:
+    mask = np.zeros(SIZE, np.float32)
+    mask[60:180, 140:180] = 1
+    soft = cv2.GaussianBlur(mask, (0, 0), 8)
+    lamp = np.arange(SIZE[0])[:, None] < 90
+    alpha = np.where(lamp, 0.5, 0.4) * soft
+    ground = np.full((*SIZE, 3), (120, 70, 90), np.float32)
+    cast = np.where(lamp[..., None], np.float32([255, 220, 130]), np.float32([10, 10, 20]))
+    picture = np.where(mask[..., None] > 0, (200, 60, 50), ground + alpha[..., None] * (cast - ground))
+    veil = find_veil(np.floor(picture + 0.5).astype(np.uint8), find_borders((mask > 0).astype(np.uint8)))
+    assert veil is not None
+    found = cv2.resize(veil.premul[..., 3], SIZE[::-1])
+    beside = (alpha > 0.1) & (cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0)
+    for where in (beside & lamp, beside & ~lamp):
+        assert found[where].mean() > 0.6 * alpha[where].mean()

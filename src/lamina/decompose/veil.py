@@ -40,8 +40,8 @@ _THIN = 0.6
 """Mean alpha from which a difference hides the ground rather than veils it."""
 
 _ONE_SIGNED, _OWN_SHARE = 0.9, 0.12
-"""What differs in one piece is by this share darker than the ground, or lighter; or it has shadows in it that take the
-second of it each, beside a ground that is brighter than could be told."""
+"""What differs in one piece is by this share darker than the ground, or lighter; or what goes one way in it takes the
+second of it at least: a lamp's glow beside its tower's shadow."""
 
 _NEAR = 0.4
 """Share of its reach up to which a veil is near its thing."""
@@ -181,7 +181,7 @@ def _one_way(
     differs: Bool[np.ndarray, "h w"], lighter: Bool[np.ndarray, "h w"]
 ) -> tuple[Int[np.ndarray, "h w"], Bool[np.ndarray, " n"]]:
     """Number the darker parts and then the lighter ones of what differs, and say which may be veils: those of pieces
-    that go one way, and large shadows in others. Texture goes both ways everywhere."""
+    that go one way, and large ones in others. Texture goes both ways everywhere."""
     shadows, dark = cv2.connectedComponents((differs & ~lighter).astype(np.uint8), connectivity=8)
     glows, light = cv2.connectedComponents((differs & lighter).astype(np.uint8), connectivity=8)
     count, parts = shadows + glows - 1, np.where(light > 0, light + (shadows - 1), dark)
@@ -191,5 +191,4 @@ def _one_way(
     area, whole = np.bincount(parts.ravel(), minlength=count), np.bincount(pieces.ravel())
     share = np.bincount(pieces[light > 0], minlength=whole.size) / np.maximum(whole, 1)
     one_way = np.maximum(share, 1 - share) > _ONE_SIGNED
-    large_shadow = (area > _OWN_SHARE * whole[piece]) & (np.arange(count) < shadows)
-    return parts, one_way[piece] | large_shadow
+    return parts, one_way[piece] | (area > _OWN_SHARE * whole[piece])
