@@ -43,6 +43,10 @@ _ONE_SIGNED, _OWN_SHARE = 0.9, 0.12
 """What differs in one piece is by this share darker than the ground, or lighter; or what goes one way in it takes the
 second of it at least: a lamp's glow beside its tower's shadow."""
 
+_SOON = (0.2, 0.65)
+"""A glow in a piece that goes both ways has beyond the first share of the reach at most the second of its mean strength
+before: a ground that is brighter than could be told does not fade so soon."""
+
 _NEAR = 0.4
 """Share of its reach up to which a veil is near its thing."""
 
@@ -151,7 +155,7 @@ def _veiled(
     """Pixels of the parts that are darker, or lighter, hang on a thing, are strong but thin, smooth and fading."""
     box = np.ones((3, 3), np.uint8)
     strength = channel_max(np.abs(difference))
-    parts, keep = _one_way(differs, channel_sum(difference) > 0)
+    parts, keep, glow = _one_way(differs, channel_sum(difference) > 0)
     count = keep.size
     peak, sure = np.zeros((2, count), np.float32)
     np.maximum.at(peak, parts, strength)
@@ -167,6 +171,8 @@ def _veiled(
     keep &= mean(alpha, differs) < _THIN
     for part, most in _FADED:
         keep &= mean(strength, away > part * plate.reach) < most * mean(strength, away < _NEAR * plate.reach)
+    soon = mean(strength, away > _SOON[0] * plate.reach) < _SOON[1] * mean(strength, away < _SOON[0] * plate.reach)
+    keep &= ~glow | soon
     outline = differs & (cv2.erode(differs.astype(np.uint8), box) == 0)
     end = outline & (cv2.dilate(untold.astype(np.uint8), box) > 0)
     strong_end = mean(strength, end) > _BROKEN_OFF[1] * mean(strength, away < _NEAR * plate.reach)
@@ -179,9 +185,9 @@ def _veiled(
 
 def _one_way(
     differs: Bool[np.ndarray, "h w"], lighter: Bool[np.ndarray, "h w"]
-) -> tuple[Int[np.ndarray, "h w"], Bool[np.ndarray, " n"]]:
+) -> tuple[Int[np.ndarray, "h w"], Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
     """Number the darker parts and then the lighter ones of what differs, and say which may be veils: those of pieces
-    that go one way, and large ones in others. Texture goes both ways everywhere."""
+    that go one way, and large ones in others; and which of these are lighter. Texture goes both ways everywhere."""
     shadows, dark = cv2.connectedComponents((differs & ~lighter).astype(np.uint8), connectivity=8)
     glows, light = cv2.connectedComponents((differs & lighter).astype(np.uint8), connectivity=8)
     count, parts = shadows + glows - 1, np.where(light > 0, light + (shadows - 1), dark)
@@ -191,4 +197,5 @@ def _one_way(
     area, whole = np.bincount(parts.ravel(), minlength=count), np.bincount(pieces.ravel())
     share = np.bincount(pieces[light > 0], minlength=whole.size) / np.maximum(whole, 1)
     one_way = np.maximum(share, 1 - share) > _ONE_SIGNED
-    return parts, one_way[piece] | (area > _OWN_SHARE * whole[piece])
+    large = area > _OWN_SHARE * whole[piece]
+    return parts, one_way[piece] | large, ~one_way[piece] & (np.arange(count) >= shadows)
