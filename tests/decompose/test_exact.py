@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lamina.decompose import exact
 from lamina.decompose.exact import make_exact
 from lamina.document.composite import flatten
 from lamina.document.document import Document
@@ -55,6 +56,20 @@ def test_any_stack_becomes_any_picture(seed, kind, count):
     assert np.array_equal(composite(layers, size), without_hidden_colour(picture))
     assert (fidelity.exact_share, fidelity.max_error, fidelity.psnr_db) == (1.0, 0, None)
     assert [layer.id for layer in layers] == [str(i) for i in range(count)]
+
+
+def test_strips_repaired_two_at_a_time_give_what_one_gives(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(7)
+    picture = noise(rng, 40, 30, [0, 128, 255])
+    rasters = [noise(rng, 40, 30), noise(rng, 25, 20, [0, 200, 255]), noise(rng, 10, 30)]
+    stack = stack_of(*rasters, places=[(0, 0), (5, 9), (0, 28)])
+    whole, told = make_exact(picture, stack)
+    monkeypatch.setattr(exact, "_STRIP_PIXELS", 3 * 30)
+    layers, fidelity = make_exact(picture, stack)
+    assert np.array_equal(composite(layers, (40, 30)), without_hidden_colour(picture))
+    assert all(np.array_equal(one.rgba, other.rgba) for one, other in zip(layers, whole, strict=True))
+    assert (fidelity.recoloured, fidelity.reassigned) == (told.recoloured, told.reassigned)
+    assert fidelity.psnr_before_db == pytest.approx(told.psnr_before_db)
 
 
 def test_an_exact_stack_is_left_alone():

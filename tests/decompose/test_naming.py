@@ -80,6 +80,26 @@ def test_small_print_is_no_shadow_and_letters_of_two_colours_and_sizes_are_text(
     assert kind_of(replace(two, rgba=rgba)) is Kind.TEXT
 
 
+@pytest.mark.parametrize(("size", "sigma", "strength"), [(40, 1.5, 0.75), (40, 0.8, 0.84), (80, 3.0, 0.75)])
+def test_the_shadow_of_a_word_is_a_shadow(size: int, sigma: float, strength: float) -> None:
+    mask = Image.new("L", (14 * size, 2 * size))
+    ImageDraw.Draw(mask).text((20, 10), "Some words here", fill=255, font=ImageFont.load_default(size))
+    alpha = strength * cv2.GaussianBlur(np.asarray(mask, np.float32), (0, 0), sigma)
+    assert kind_of(layer(alpha.astype(np.uint8), (0, 0, 0))) is Kind.SHADOW
+
+
+@pytest.mark.parametrize("words", ["50%", "9:41", "Hi!", "1.2.3"])
+def test_short_words_with_marks_are_text(words: str) -> None:
+    mask = Image.new("L", (200, 60))
+    ImageDraw.Draw(mask).text((5, 5), words, fill=255, font=ImageFont.load_default(40))
+    assert kind_of(layer(np.asarray(mask))) is Kind.TEXT
+
+
+@pytest.mark.parametrize("shape", [(1, 3000), (3000, 1), (1, 2049)])
+def test_a_hairline_is_a_line_at_any_length(shape: tuple[int, int]) -> None:
+    assert kind_of(layer(solid(*shape))) is Kind.LINE
+
+
 def test_a_drawing_with_dashes_around_it_is_no_text() -> None:
     alpha = np.zeros((120, 200), np.uint8)
     alpha[30:110, 60:140] = 255
@@ -89,7 +109,13 @@ def test_a_drawing_with_dashes_around_it_is_no_text() -> None:
 
 @pytest.mark.parametrize(
     ("colour", "word"),
-    [((13, 50, 75), "dark blue"), ((255, 214, 140), "gold"), ((30, 30, 30), "black"), ((245, 245, 240), "white")],
+    [
+        ((13, 50, 75), "dark blue"),
+        ((255, 214, 140), "gold"),
+        ((30, 30, 30), "black"),
+        ((65, 70, 65), "dark grey"),
+        ((245, 245, 240), "white"),
+    ],
 )
 def test_a_shape_is_named_after_its_colour(colour: tuple[int, int, int], word: str) -> None:
     assert names_of([photo(), layer(solid(), colour)])[1] == f"Shape {word}"

@@ -9,7 +9,8 @@ from lamina.decompose.edges import find_borders
 from lamina.decompose.exact import make_exact
 from lamina.decompose.lift import lift
 from lamina.decompose.paint import Sheet, paint
-from lamina.decompose.veil import Veil, find_veil
+from lamina.decompose.plate import Plate
+from lamina.decompose.veil import Veil, _veiled, find_veil
 from lamina.document.composite import flatten
 from lamina.document.document import Document
 
@@ -221,9 +222,8 @@ def test_texture_is_no_veil():
 def test_a_lamp_keeps_its_glow_where_its_tower_throws_a_shadow() -> None:
     mask = np.zeros(SIZE, np.float32)
     mask[60:180, 140:180] = 1
-    soft = cv2.GaussianBlur(mask, (0, 0), 8)
     lamp = np.arange(SIZE[0])[:, None] < 90
-    alpha = np.where(lamp, 0.5, 0.4) * soft
+    alpha = np.where(lamp, 0.5, 0.4) * cv2.GaussianBlur(mask, (0, 0), 8)
     ground = np.full((*SIZE, 3), (120, 70, 90), np.float32)
     cast = np.where(lamp[..., None], np.float32([255, 220, 130]), np.float32([10, 10, 20]))
     picture = np.where(mask[..., None] > 0, (200, 60, 50), ground + alpha[..., None] * (cast - ground))
@@ -233,3 +233,18 @@ def test_a_lamp_keeps_its_glow_where_its_tower_throws_a_shadow() -> None:
     beside = (alpha > 0.1) & (cv2.dilate(mask, np.ones((9, 9), np.uint8)) == 0)
     for where in (beside & lamp, beside & ~lamp):
         assert found[where].mean() > 0.6 * alpha[where].mean()
+
+
+@pytest.mark.parametrize(("slope", "is_glow"), [(1.0, True), (0.6, False)])
+def test_what_is_lighter_beside_a_shadow_is_a_glow_where_it_fades_soon(slope: float, is_glow: bool) -> None:
+    """Left of a wall at the right edge it is lighter above, darker below; a ground brighter than told fades late."""
+    away = np.tile(np.arange(80, 0, -1, dtype=np.float32), (100, 1))
+    reach, above = 40.0, np.arange(100)[:, None] < 50
+    light, dark = 20 * (1 - slope * away / reach), -40 * (1 - away / reach)
+    difference = np.repeat((np.where(above, light, dark) * (away < reach))[..., None], 3, axis=2)
+    flat = np.ones_like(away)
+    plate = Plate(colour=np.full((*away.shape, 3), 120, np.float32), doubt=flat, reach=reach * flat, widest=reach)
+    no = np.zeros(away.shape, bool)
+    kept = _veiled(difference, np.abs(difference[..., 0]) / 120, np.abs(difference[..., 0]) > 2.5, plate, no, away, no)
+    assert kept[80, 60]
+    assert kept[20, 60] == is_glow

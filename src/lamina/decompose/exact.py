@@ -24,7 +24,7 @@ from lamina.pixels import premultiply, round_u8, unpremultiply
 __all__ = ["Fidelity", "make_exact"]
 
 _STRIP_PIXELS = 1 << 17
-"""Pixels looked at together, so that memory beside the layers is bounded."""
+"""Pixels of a strip, so that memory beside the layers is bounded."""
 
 _SURE = 0.499
 """A float32 composite within this of the wanted byte rounds to it in float64 too."""

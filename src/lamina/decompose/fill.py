@@ -46,9 +46,13 @@ def continue_along(
 ) -> Float[np.ndarray, "h w 3"]:
     """Colours at every pixel: kept where `known`, elsewhere the gradient that nearly all of them lie on and, smoothly,
     what they are beside it. What stands off it is something else's rim or a speck, and does not leak into the fill."""
+    return trend + membrane(colours - trend, _sound(trend, colours, known))
+
+
+def _sound(trend: Any, colours: Any, known: Any) -> Any:
+    """What is known but for what stands off the gradient, unless that is all there is around a hole."""
     strange = channel_max(np.abs(colours - trend)) >= _STRANGE
-    known = known & (~strange | around_holes(known, strange))
-    return trend + membrane(colours - trend, known)
+    return known & (~strange | around_holes(known, strange))
 
 
 def with_even_holes(
@@ -62,12 +66,13 @@ def with_even_holes(
     for number in np.flatnonzero(deep):
         part = box_slices(holes == number, reach)
         hole, here = holes[part] == number, colours[part]
-        if hole.shape == known.shape:  # what lies around all that is known
-            continue
+        if hole.shape == known.shape and all(edge.any() for edge in (hole[0], hole[-1], hole[:, 0], hole[:, -1])):
+            continue  # it lies around all that is known
         rim = known[part] & (cv2.dilate(hole.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0)
         trend = gradient_of(here, rim) if rim.any() else None
         if trend is not None:
-            on_rim, filled = here[rim], continue_along(trend, here, rim)
+            on_rim, rim = here[rim], rim & _sound(trend, here, known[part])
+            filled = trend + membrane(here - trend, rim)
             here[hole] = np.clip(filled[hole], on_rim.min(axis=0), on_rim.max(axis=0))
             known[part] |= hole
     return colours, known

@@ -40,8 +40,12 @@ _THIN = 12.0
 
 _DARK = 90.0
 _SOFT = (12, 215)
-_MOSTLY_SOFT = 0.7
-"""A shadow is darker than this (0-255), and this share of it has an alpha between these."""
+_MOSTLY_SOFT, _WHOLLY_SOFT = 0.7, 0.99
+"""A shadow is darker than this (0-255), and this share of it has an alpha between these; one that has the shape of
+letters higher than small print, the second share."""
+
+_SMALL_PRINT = 16
+"""Letters so high or less (pixels) may be soft all through."""
 
 _FULL = 0.93
 _RICH = 24.0
@@ -55,7 +59,7 @@ _INKS, _INKED, _CELLS = 2, 0.75, 8
 """Lettering has so many colours, and this share of its pixels is near one; cells along red, green and blue by which
 they are found."""
 
-_LETTERED, _PARTS = 0.5, 2000
+_LETTERED, _PARTS = 0.5, 500
 """Share of a text's area that letters in rows take; the largest parts are looked at, so many of them."""
 
 _COLOURS = {
@@ -72,6 +76,7 @@ _COLOURS = {
     "pink": (240, 130, 175),
     "brown": (115, 70, 35),
     "beige": (225, 205, 170),
+    "dark grey": (64, 64, 64),
     "gold": (250, 210, 120),
     "olive": (120, 115, 30),
     "dark red": (125, 22, 28),
@@ -134,9 +139,12 @@ def kind_of(layer: Layer, *, bottom: bool = False) -> Kind:
     pixels = pixels[:: max(1, len(pixels) // 100_000)]
     colours = pixels[pixels[:, 3] > 160][:, :3].astype(np.float32)
     even = bool(colours.size) and float(colours.std(axis=0).max()) < _EVEN
-    if (even or _of_few_colours(colours)) and looks_like_text(alpha):
+    letters = _letter_height(alpha) if even or _of_few_colours(colours) else 0
+    if letters > _SMALL_PRINT and _is_shadow(pixels, _WHOLLY_SOFT):  # of a word
+        return Kind.SHADOW
+    if letters:
         return Kind.TEXT
-    if _is_shadow(pixels):
+    if _is_shadow(pixels, _MOSTLY_SOFT):
         return Kind.SHADOW
     if even:
         return Kind.LINE if _is_line(alpha) else Kind.SHAPE
@@ -181,25 +189,34 @@ def suggestions(layer: Layer, canvas: Box, *, bottom: bool) -> list[dict[str, st
 
 def looks_like_text(alpha: UInt8[np.ndarray, "h w"]) -> bool:
     """Many small parts, most of which stand in rows of like height, and those are most of it."""
+    return _letter_height(alpha) > 0
+
+
+def _letter_height(alpha: UInt8[np.ndarray, "h w"]) -> float:
+    """The usual height of what look like letters, in pixels; 0 where it looks like no text."""
     scale = min(1.0, 1024 / max(alpha.shape))
     if scale < 1:
-        alpha = cv2.resize(alpha, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        size = (max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale)))
+        alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     _, _, stats, centres = cv2.connectedComponentsWithStats((alpha > 96).astype(np.uint8), connectivity=8)
     order = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:_PARTS] + 1
     width, height, area = stats[order, cv2.CC_STAT_WIDTH :].T
     large = area >= 6
     width, height, area, middle = width[large], height[large], area[large], centres[order[large], 1]
     if len(area) < 4:
-        return False
+        return 0
     alike = (height < 2 * height[:, None]) & (2 * height > height[:, None])
     beside = np.abs(middle - middle[:, None]) < 0.6 * np.minimum(height, height[:, None])
     letters = ((alike & beside).sum(axis=1) >= 3) & (width < 20 * height)
-    return letters.mean() > 0.6 and bool(area[letters].sum() > _LETTERED * area.sum())
+    if letters.mean() < 0.6 or area[letters].sum() <= _LETTERED * area.sum():
+        return 0
+    return float(np.median(height[letters])) / scale
 
 
-def _is_shadow(pixels: UInt8[np.ndarray, "n 4"]) -> bool:
+def _is_shadow(pixels: UInt8[np.ndarray, "n 4"], share: float) -> bool:
+    """Dark, of one colour, and this share of it soft."""
     shown = pixels[pixels[:, 3] > _SOFT[0]]
-    if not len(shown) or float((shown[:, 3] < _SOFT[1]).mean()) < _MOSTLY_SOFT:
+    if not len(shown) or float((shown[:, 3] < _SOFT[1]).mean()) < share:
         return False
     return float(shown[:, :3].mean()) < _DARK and float(shown[:, :3].std(axis=0).max()) < 2 * _EVEN
 

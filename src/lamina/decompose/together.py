@@ -19,6 +19,6 @@ def together(one: Callable[[], A], other: Callable[[], B]) -> tuple[A, B]:
 
 
 def each(work: Callable[[A], B], items: Iterable[A]) -> list[B]:
-    """What comes of each item, in order, two worked on at a time. The first exception is raised when all have ended."""
+    """What comes of each item, in order, two worked on at a time. An exception is raised, and no more are begun."""
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(work, items))
