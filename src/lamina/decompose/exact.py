@@ -72,7 +72,7 @@ def make_exact(picture: UInt8[np.ndarray, "h w 4"], layers: Sequence[Layer]) -> 
 
 
 class _Raster:
-    """A layer's pixels while strips of them are being repaired, by several threads; copied at the first change."""
+    """A layer's pixels while strips of them are being repaired, by two threads; copied at the first change."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer, self.rgba, self.x, self.y = layer, layer.rgba, int(layer.x), int(layer.y)

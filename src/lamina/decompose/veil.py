@@ -187,7 +187,7 @@ def _one_way(
     differs: Bool[np.ndarray, "h w"], lighter: Bool[np.ndarray, "h w"]
 ) -> tuple[Int[np.ndarray, "h w"], Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
     """Number the darker parts and then the lighter ones of what differs, and say which may be veils: those of pieces
-    that go one way, and large ones in others; and which of these are lighter. Texture goes both ways everywhere."""
+    that go one way, and large ones in others; and which are the lighter ones of others. Texture goes both ways."""
     shadows, dark = cv2.connectedComponents((differs & ~lighter).astype(np.uint8), connectivity=8)
     glows, light = cv2.connectedComponents((differs & lighter).astype(np.uint8), connectivity=8)
     count, parts = shadows + glows - 1, np.where(light > 0, light + (shadows - 1), dark)
