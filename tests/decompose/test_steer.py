@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamina.decompose.above import under_point
+from lamina.decompose.above import Above, under_point
 from lamina.decompose.coarse import Coarse
 from lamina.decompose.decomposer import Decomposer
+from lamina.decompose.steer import _with_what_hangs_on_it, steer  # pyright: ignore[reportPrivateUsage]
 from lamina.decompose.working import Working
 from lamina.document.composite import flatten
 from lamina.document.document import Document
-from lamina.document.layer import Layer
+from lamina.document.layer import Box, Layer
 from lamina.errors import InputError
 from lamina.options import DecomposeOptions
 
@@ -237,3 +238,32 @@ def test_a_point_on_a_patch_gets_what_lies_on_it_but_what_earlier_points_asked_f
     assert agrees(20, 150, window, sidebar)
     assert agrees(45, 55, window, icon)
     assert agrees(20, 150, np.where(icon, 255, window).astype(np.uint8), sidebar & ~icon)
+
+
+def test_a_mast_in_the_colour_of_the_sea_comes_with_the_boat_and_no_counter_of_the_card_with_a_word() -> None:
+    label = np.zeros((60, 80), np.uint8)
+    label[45:] = 1
+    label[10:40, 30:33] = 2
+    label[2:6, 60:70] = 2
+    hull = np.zeros(label.shape, bool)
+    hull[40:44, 20:44] = True
+    counter = (slice(41, 43), slice(24, 28))
+    label[counter], hull[counter] = 1, False
+    found = _with_what_hangs_on_it(Above(mask=hull, clear=1.0), Box(10, 5, 50, 55), label)
+    assert found.mask[10:40, 30:33].all()
+    assert not found.mask[counter].any()
+    assert not found.mask[2:6].any()
+    assert not found.mask[45:].any()
+
+
+def test_what_a_layer_showed_of_a_thing_asked_for_is_not_left_below_it() -> None:
+    rgb = np.full((200, 260, 4), (232, 224, 208, 255), np.uint8)
+    rgb[20:100, 20:100, :3] = rgb[130:170, 150:190, :3] = (240, 190, 60)
+    upper = cv2.resize(np.float32(rgb[..., 2] == 60), (26, 20), interpolation=cv2.INTER_AREA)
+    visible = np.stack([1 - upper, upper])
+    colours = np.full((2, 20, 26, 3), 0.5, np.float32)
+    coarse = Coarse(visible=visible, alpha=np.stack([np.ones_like(upper), upper]), rgb=colours, confidence=np.ones(2))
+    steered = steer(rgb, coarse, DecomposeOptions(box=((140, 120, 200, 180),))).coarse
+    assert steered.alpha[1, 14:16, 16:18].max() < 0.1
+    assert steered.alpha[1, 4:9, 4:9].min() > 0.9
+    assert steered.alpha[2, 14:16, 16:18].min() > 0.9

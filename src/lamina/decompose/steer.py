@@ -72,32 +72,49 @@ def steer(
     weights = np.stack([cv2.resize(w.astype(np.float32), size) for w in coarse.visible])
     found: list[Above] = []
     warnings: list[str] = []
+    label = asked = seen_labels(working, coarse)
     for box in options.box:
-        above = in_box(rgb, _scaled(box, scale, size), 1 - weights[0])
+        inside = _scaled(box, scale, size)
+        above = in_box(rgb, inside, 1 - weights[0])
         if above is None:
             warnings.append(f"box {_shown(box)} shows nothing above its ground: it became no layer")
         else:
-            found.append(above)
-    label = np.zeros(rgb.shape[:2], np.uint8)
-    if options.point:
-        label = seen_labels(working, coarse)
+            found.append(_with_what_hangs_on_it(above, inside, label))
     for x, y in options.point:
         place = (min(int((x + 0.5) * scale[0]), size[0] - 1), min(int((y + 0.5) * scale[1]), size[1] - 1))
-        above = under_point(working, *place, label)
+        above = under_point(working, *place, asked)
         if above is None:
             warnings.append(f"point {x},{y} hits the ground: it became no layer")
         else:
             found.append(above)
-            label = np.where(above.mask, _ASKED, label).astype(np.uint8)
+            asked = np.where(above.mask, _ASKED, asked).astype(np.uint8)
     if found:
-        coarse = _pinned(coarse, found, weights)
+        coarse = _pinned(coarse, found, weights, label)
     lost = len(options.box) + len(options.point) - len(warnings) - _layers_pinned(coarse)
     if lost:
         warnings.append(f"boxes and points that later ones cover wholly: {lost}; they became no layers")
     return Steered(coarse=coarse, warnings=tuple(warnings))
 
 
-def _pinned(coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h w"]) -> Coarse:
+def _with_what_hangs_on_it(above: Above, box: Box, label: UInt8[np.ndarray, "h w"]) -> Above:
+    """With what of upper layers hangs on it within the box, but for those that its outline crosses, as a card around a
+    word: a mast in the colour of the sea."""
+    part = (slice(box.top, box.bottom), slice(box.left, box.right))
+    here, mask = label[part], above.mask[part]
+    around = np.concatenate([here[0], here[-1], here[:, 0], here[:, -1]])
+    found: Any = cv2.connectedComponents((~np.isin(here, [0, *np.unique(around)]) & ~mask).astype(np.uint8))
+    count, parts = found
+    hangs = np.zeros(count, bool)
+    hangs[parts[cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0]] = True
+    hangs[0] = False
+    whole = above.mask.copy()
+    whole[part] |= hangs[parts]
+    return replace(above, mask=whole)
+
+
+def _pinned(
+    coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h w"], label: UInt8[np.ndarray, "h w"]
+) -> Coarse:
     """The answer without the layers that were asked for, and with what was found on top."""
     owner = np.zeros(found[0].mask.shape, np.int32)
     for number, above in enumerate(found, start=1):
@@ -116,9 +133,10 @@ def _pinned(coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h 
     own = np.stack([cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA) for mask in masks])
     visible, alpha = coarse.visible[kept].copy(), coarse.alpha[kept].copy()
     visible[0] += coarse.visible[taken].sum(axis=0)  # what a dropped layer showed beside is the ground's
+    alpha[1:] *= 1 - visible[1:] * own.max(axis=0)  # what they showed there is now on top, and not below it too
     for mask, coverage in zip(masks, own, strict=True):
         ring = _ring(mask)
-        around = weights[kept][:, ring].mean(axis=1) if ring.any() else np.zeros(kept.size)
+        around = np.bincount(label[ring], minlength=len(weights))[kept] / max(np.count_nonzero(ring), 1)
         for layer in np.flatnonzero(around > _BESIDE):
             alpha[layer] = np.maximum(alpha[layer], coverage)
     rgb = np.concatenate([coarse.rgb[kept], np.repeat(coarse.rgb[:1], len(shown), axis=0)])
