@@ -140,11 +140,9 @@ def test_what_is_too_small_for_a_layer_goes_with_the_upper_layer_it_touches(fine
 
 def test_nothing_goes_with_what_a_box_was_drawn_for() -> None:
     label = squares()
-    pinned = np.where(label == 2, 2, 0).astype(np.uint8)
     tip = (slice(146, 150), slice(36, 40))
     label[tip] = 1
-    answer = of_label(np.where(label == 2, 0, label).astype(np.uint8), 3)
-    parted = set_apart(Working(picture_of(label)), replace(answer, label=None, pinned=pinned), 20)
+    parted = set_apart(Working(picture_of(label)), replace(of_label(label, 3), pinned=1), 20)
     assert parted.label is not None
     assert (parted.label[tip] == parted.label[30, 30]).all()
 
@@ -152,14 +150,12 @@ def test_nothing_goes_with_what_a_box_was_drawn_for() -> None:
 @pytest.mark.parametrize("most", [2, 20])
 def test_pinned_layers_stay_whole(most: int) -> None:
     label = squares()
-    pinned = np.where(label == 1, 1, 0).astype(np.uint8)
-    free = np.where(label == 2, 0, 0).astype(np.uint8)
-    answer = replace(of_label(free, 2), label=None, pinned=pinned)
-    parted = set_apart(Working(picture_of(label)), answer, most)
+    label[label == 2] = 0
+    parted = set_apart(Working(picture_of(label)), replace(of_label(label, 2), pinned=1), most)
     assert parted.label is not None
-    assert np.array_equal(parted.label > 0, pinned > 0)
+    assert np.array_equal(parted.label, label)
     assert len(parted.visible) == 2
-    assert parted.pinned is None
+    assert parted.pinned == 1
 
 
 def test_what_colour_tells_from_the_ground_is_a_thing_where_the_network_saw_none() -> None:

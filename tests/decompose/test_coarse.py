@@ -31,14 +31,6 @@ def answer(weight_there: float) -> Coarse:
     return Coarse(visible=visible, alpha=visible, rgb=rgb, confidence=np.ones(2, np.float32))
 
 
-def test_small_print_does_not_go_with_what_a_box_was_drawn_for() -> None:
-    picture, letters = small_print()
-    pinned = np.zeros((300, 400), np.uint8)
-    pinned[180:260, 250:350] = 1
-    label = seen_labels(Working(picture), replace(answer(0.15), pinned=pinned))
-    assert not label[letters].any()
-
-
 @pytest.mark.parametrize(("weight", "is_seen"), [(0.15, True), (0.0, False)])
 def test_small_print_that_colour_tells_from_the_ground_is_none_of_it(weight: float, is_seen: bool) -> None:
     picture, letters = small_print()
@@ -94,12 +86,3 @@ def test_only_letters_on_an_even_ground_are_spared() -> None:
     assert not working.printed.any()
     label = seen_labels(working, doubtful(10))
     assert not label[letters].any()
-
-
-def test_what_is_pinned_takes_no_rest_of_a_line() -> None:
-    """Most of a line lies in a box that was drawn, the rest on the ground: it is nobody's that has none of it."""
-    working = Working(button()[0])
-    label = np.zeros((300, 400), np.uint8)
-    label[:, :230] = 2
-    weights = np.full((2, 300, 400), 0.04, np.float32)
-    assert np.array_equal(_off_ground(label, working, weights), label)

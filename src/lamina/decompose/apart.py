@@ -56,19 +56,18 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
     where the network saw nothing but ground, what colour tells from the ground is a thing.
     """
     label = seen_labels(working, coarse)
-    pinned = 0 if coarse.pinned is None else np.unique(coarse.pinned[coarse.pinned > 0]).size
     origin = np.arange(len(coarse.visible))
-    free = origin.size - pinned
+    free = origin.size - coarse.pinned
     if fine and free > 1 and working.odds is not None and not ((label > 0) & (label < free)).any():
         label = np.where((label == 0) & (working.odds < 1), 1, label).astype(np.uint8)
     small = working.lines[::_STEP, ::_STEP]
-    label, of = _parted(label, small, len(origin) - pinned, origin.size, most, _LEAST)
+    label, of = _parted(label, small, free, origin.size, most, _LEAST)
     origin = origin[of]
     if fine:
-        label, of = _parted(label, np.zeros_like(small), origin.size - pinned, origin.size, most, _LEAST_FINE)
+        label, of = _parted(label, np.zeros_like(small), origin.size - coarse.pinned, origin.size, most, _LEAST_FINE)
         origin = origin[of]
-    label = _without_crumbs(label, small, origin.size - pinned)
-    order = ordered(label[::_STEP, ::_STEP], origin.size - pinned, origin.size)
+    label = _without_crumbs(label, small, origin.size - coarse.pinned)
+    order = ordered(label[::_STEP, ::_STEP], origin.size - coarse.pinned, origin.size)
     origin, label = origin[order], np.argsort(order).astype(np.uint8)[label]
     return replace(
         coarse,
@@ -76,7 +75,6 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
         alpha=coarse.alpha[origin],
         rgb=coarse.rgb[origin],
         confidence=coarse.confidence[origin],
-        pinned=None,
         label=label,
     )
 

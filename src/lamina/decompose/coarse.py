@@ -15,7 +15,6 @@ from jaxtyping import Float, UInt8
 
 from lamina.decompose.agree import agree_in_outlines, agree_in_rows, agree_with_neighbours, common_borders
 from lamina.decompose.parts import close_gaps, join_moved, join_pieces, join_specks, keep_off_ground, keep_whole, untorn
-from lamina.decompose.pins import Pins
 from lamina.decompose.refine import settle
 from lamina.decompose.regions import part_where_sure, vote
 from lamina.decompose.working import Working
@@ -40,15 +39,15 @@ class Coarse:
     """Straight colour 0-1, hidden parts included."""
     confidence: Float[np.ndarray, " L"]
     """How sure the network is that the layer exists, 0-1."""
-    pinned: UInt8[np.ndarray, "H W"] | None = None
-    """Who must be seen at a pixel, at any size; 0 where the votes decide. Pinned layers are the topmost ones."""
+    pinned: int = 0
+    """How many of the topmost layers are what a caller asked for; what they show stands firm."""
     label: UInt8[np.ndarray, "H W"] | None = None
     """Who is seen at each working pixel, where that has been settled."""
 
 
 def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
-    """The layer seen at each working pixel: what is settled or pinned, else what its region voted, or what its colour
-    says against that."""
+    """The layer seen at each working pixel: what is settled, else what its region voted, or what its colour says
+    against that."""
     if coarse.label is not None:
         return coarse.label
     weights = visible_weights(working, coarse)
@@ -63,10 +62,7 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     settled = keep_off_ground(settle(whole, small, weights), whole, working.printed)
     settled = untorn(settled, whole, small, working.regions)
     settled = join_moved(settled, small, whole)
-    pins = Pins(coarse.pinned, whole.shape)
-    free = weights[: len(weights) - pins.count]
-    label = _off_ground(close_gaps(join_pieces(settled, small), small), working, free)
-    return pins.on(pins.without(label))
+    return _off_ground(close_gaps(join_pieces(settled, small), small), working, weights)
 
 
 def _off_ground(
@@ -87,9 +83,8 @@ def _off_ground(
     torn = (ground > 0) & (ground <= _MOSTLY_GROUND) & (off > _MOSTLY_OFF)
     if not small_print.any() and not torn.any():
         return label
-    kinds = max(int(label.max()) + 1, len(weights))
-    own = np.bincount(line * np.int64(kinds) + label[inked], minlength=count * kinds).reshape(count, kinds)
-    own = own[:, 1 : len(weights)]  # pinned layers, above those, take nothing
+    kinds = len(weights)
+    own = np.bincount(line * np.int64(kinds) + label[inked], minlength=count * kinds).reshape(count, kinds)[:, 1:]
     owner = np.where(torn & own.any(axis=1), 1 + own.argmax(axis=1), 0)
     owner[small_print] = 1 + (seen * area)[:, small_print].sum(axis=1).argmax()
     owner = owner[working.lines]

@@ -11,7 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 
 from lamina.decompose.above import Above, in_box, under_point
 from lamina.decompose.coarse import Coarse, seen_labels
@@ -27,6 +27,9 @@ _TAKEN = 0.8
 
 _ASKED = 255
 """Stands for what an earlier point has got, so that a later one on what lies around it leaves it alone."""
+
+_SLIVER = 3
+"""Pixels (odd) that a neighbour between a pinned thing and its ground must be thick to be more than the thing's rim."""
 
 _BESIDE = 0.25
 """Share of what is seen around a pinned thing from which a layer lies below it too."""
@@ -57,7 +60,8 @@ def steer(
     *,
     working: Working | None = None,
 ) -> Steered:
-    """Pin a layer for every box and point of `options`; what shows nothing above its ground becomes a warning.
+    """Pin a layer for every box and point of `options`, the labels settled around them; what shows nothing above its
+    ground becomes a warning.
 
     Boxes first, then points; later ones take pixels from earlier ones, but a point leaves what lies on its thing to
     the earlier points that hit it. A layer of the answer that shows little else goes. `working` is the picture's,
@@ -88,9 +92,8 @@ def steer(
         else:
             found.append(above)
             asked = np.where(above.mask, _ASKED, asked).astype(np.uint8)
-    if found:
-        coarse = _pinned(coarse, found, weights, label)
-    lost = len(options.box) + len(options.point) - len(warnings) - _layers_pinned(coarse)
+    coarse = _pinned(replace(coarse, label=label), found) if found else replace(coarse, label=label)
+    lost = options.regions - len(warnings) - coarse.pinned
     if lost:
         warnings.append(f"boxes and points that later ones cover wholly: {lost}; they became no layers")
     return Steered(coarse=coarse, warnings=tuple(warnings))
@@ -112,22 +115,20 @@ def _with_what_hangs_on_it(above: Above, box: Box, label: UInt8[np.ndarray, "h w
     return replace(above, mask=whole)
 
 
-def _pinned(
-    coarse: Coarse, found: list[Above], weights: Float[np.ndarray, "L h w"], label: UInt8[np.ndarray, "h w"]
-) -> Coarse:
-    """The answer without the layers that were asked for, and with what was found on top."""
-    owner = np.zeros(found[0].mask.shape, np.int32)
+def _pinned(coarse: Coarse, found: list[Above]) -> Coarse:
+    """The answer, its labels settled, without the layers that were asked for, and with what was found on top."""
+    assert coarse.label is not None
+    label = coarse.label
+    owner = np.zeros(label.shape, np.int32)
     for number, above in enumerate(found, start=1):
         owner[above.mask] = number
-    seen = weights.sum(axis=(1, 2))
-    taken = (weights * (owner > 0)).sum(axis=(1, 2)) > _TAKEN * seen
+    seen, asked = (np.bincount(of, minlength=len(coarse.visible)) for of in (label.ravel(), label[owner > 0]))
+    taken = asked > _TAKEN * seen
     taken[0] = False
     kept = np.flatnonzero(~taken)
     shown = [number for number in range(1, len(found) + 1) if (owner == number).any()]
-    below = kept.size
-    pinned = np.zeros(owner.shape, np.uint8)
-    for place, number in enumerate(shown):
-        pinned[owner == number] = below + place
+    pinned = np.zeros(len(found) + 1, np.uint8)
+    pinned[shown] = kept.size + np.arange(len(shown))
     small = (coarse.visible.shape[2], coarse.visible.shape[1])
     masks = [found[number - 1].mask for number in shown]
     own = np.stack([cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA) for mask in masks])
@@ -136,22 +137,34 @@ def _pinned(
     alpha[1:] *= 1 - visible[1:] * own.max(axis=0)  # what they showed there is now on top, and not below it too
     for mask, coverage in zip(masks, own, strict=True):
         ring = _ring(mask)
-        around = np.bincount(label[ring], minlength=len(weights))[kept] / max(np.count_nonzero(ring), 1)
+        around = np.bincount(label[ring], minlength=seen.size)[kept] / max(np.count_nonzero(ring), 1)
         for layer in np.flatnonzero(around > _BESIDE):
             alpha[layer] = np.maximum(alpha[layer], coverage)
     rgb = np.concatenate([coarse.rgb[kept], np.repeat(coarse.rgb[:1], len(shown), axis=0)])
+    place = np.zeros(seen.size, np.uint8)
+    place[kept] = np.arange(kept.size)
     return replace(
         coarse,
         visible=np.concatenate([visible, np.zeros_like(own)]).astype(np.float32),
         alpha=np.concatenate([alpha, own]).astype(np.float32),
         rgb=rgb,
         confidence=np.append(coarse.confidence[kept], [found[n - 1].clear for n in shown]).astype(np.float32),
-        pinned=pinned,
+        pinned=len(shown),
+        label=_with_rims(place[label], pinned[owner]),
     )
 
 
-def _layers_pinned(coarse: Coarse) -> int:
-    return 0 if coarse.pinned is None else int(np.count_nonzero(np.unique(coarse.pinned)))
+def _with_rims(label: UInt8[np.ndarray, "h w"], pinned: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Labels with the pinned ones (0 where none is) over them, and with them what is left of others in a thin rim
+    around them."""
+    box = np.ones((_SLIVER, _SLIVER), np.uint8)
+    label = np.where(pinned > 0, 0, label).astype(np.uint8)
+    thick = np.zeros(label.shape, bool)
+    for number in np.flatnonzero(np.bincount(label.ravel()))[1:]:
+        thick |= cv2.morphologyEx((label == number).astype(np.uint8), cv2.MORPH_OPEN, box) > 0
+    near: Any = cv2.dilate(pinned, box)
+    rim = (label > 0) & ~thick & (near > 0)
+    return np.where(pinned > 0, pinned, np.where(rim, near, label)).astype(np.uint8)
 
 
 def _ring(mask: Bool[np.ndarray, "h w"]) -> Any:
