@@ -17,7 +17,6 @@ from scipy.cluster.vq import kmeans2
 
 from lamina.decompose.agree import agree_with_neighbours, common_borders
 from lamina.decompose.fill import continue_colours
-from lamina.decompose.regions import segment
 from lamina.decompose.working import Working
 from lamina.document.layer import Box
 from lamina.pixels import channel_sum
@@ -48,6 +47,15 @@ _DEEP = 2.0
 _STRANGER = 0.15
 """A part that goes on beyond the ring is a neighbour's when it is less than this of what the box shows."""
 
+_GOES_ON = 0.85
+"""A region of less than this share within the box is part of something that goes on beyond it, ..."""
+
+_ALONE = 0.15
+"""... unless less than this share of what is above the ground is left without such regions."""
+
+_STROKE, _ROUND = 32, 0.5
+"""An outline is narrower than the longer side over the first, and has this share of a thing's border."""
+
 _LEAST = 12
 """Pixels below which nothing was found."""
 
@@ -70,11 +78,12 @@ class Above:
     clear: float
 
 
-def in_box(rgb: UInt8[np.ndarray, "h w 3"], box: Box, object_weight: Float[np.ndarray, "h w"]) -> Above | None:
-    """What `box` (within the picture) shows above its ground; None where all of it is ground.
+def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) -> Above | None:
+    """What `box` (working pixels, within the picture) shows above its ground; None where all of it is ground.
 
     `object_weight` is how surely a network sees something above the ground at a pixel, 0-1.
     """
+    rgb = working.rgb
     least, most = _RING[1:]
     reach = int(np.clip(_RING[0] * min(box.width, box.height), least, most))
     wide = Box(box.left - reach, box.top - reach, box.right + reach, box.bottom + reach)
@@ -90,14 +99,18 @@ def in_box(rgb: UInt8[np.ndarray, "h w 3"], box: Box, object_weight: Float[np.nd
     lab: Any = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     off = _off_ground(crop, lab, ring)
     noise = float(np.quantile(off[ring], 0.9))
-    regions = segment(crop)
+    regions, share_inside = _regions(working, part, inside)
     area = np.bincount(regions.ravel())
     limit = max(_DIFFERS, 2.5 * noise)
     if noise < _CALM:
         differs = np.bincount(regions.ravel(), off.ravel() > limit) > 0.5 * area
     else:
-        differs = _by_density(crop, lab, regions, ring, weight)
-    found = _own_parts(differs[regions], inside)
+        differs = _by_density(crop, lab, regions, ring, weight, np.bincount(regions.ravel(), off.ravel()) / area)
+    shown, own = differs[regions], (differs & (share_inside >= _GOES_ON))[regions]
+    if (own & inside).sum() > _ALONE * (shown & inside).sum():
+        shown = own | _outlines(regions, shown & ~own, own, max(rgb.shape) // _STROKE)
+    open_sides = (wide.left > 0, wide.top > 0, wide.right < rgb.shape[1], wide.bottom < rgb.shape[0])
+    found = _own_parts(shown, inside, open_sides)
     if found.sum() < _LEAST:
         return None
     mask = np.zeros(rgb.shape[:2], bool)
@@ -129,6 +142,32 @@ def under_point(working: Working, x: int, y: int, label: UInt8[np.ndarray, "h w"
             step = float(np.linalg.norm(lab[mask].mean(axis=0) - lab[rim].mean(axis=0))) if rim.any() else 0.0
             return Above(mask=mask, clear=float(np.clip(step / 30, 0.1, 1)))
     return None
+
+
+def _regions(
+    working: Working, part: tuple[slice, slice], inside: Bool[np.ndarray, "h w"]
+) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, " n"]]:
+    """The picture's regions in a part of it, numbered anew, and the share of each that is `inside` there."""
+    numbers, flat = np.unique(working.regions[part], return_inverse=True)
+    regions = flat.reshape(inside.shape).astype(np.int32)
+    whole = np.bincount(working.regions.ravel())[numbers]
+    return regions, np.bincount(regions[inside], minlength=numbers.size) / whole
+
+
+def _outlines(
+    regions: Int[np.ndarray, "h w"], which: Bool[np.ndarray, "h w"], of: Bool[np.ndarray, "h w"], widest: int
+) -> Bool[np.ndarray, "h w"]:
+    """What of `which` regions goes round a thing, narrower than `widest` pixels: they may go round more than that."""
+    edge = np.zeros(regions.shape, np.uint8)
+    edge[:, 1:] += regions[:, 1:] != regions[:, :-1]
+    edge[1:] += regions[1:] != regions[:-1]
+    flat = regions.ravel()
+    border = 2 * np.bincount(flat, edge.ravel())  # every border is two regions'
+    narrow = 2 * np.bincount(flat) < widest * border
+    rim = (cv2.dilate(of.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~of
+    round_it = np.bincount(regions[rim], minlength=border.size) > _ROUND * rim.sum()
+    beside = cv2.dilate(of.astype(np.uint8), np.ones((2 * widest + 1, 2 * widest + 1), np.uint8)) > 0
+    return which & (narrow & round_it)[regions] & beside
 
 
 def _off_ground(crop: Any, lab: Any, ring: Any) -> Float[np.ndarray, "h w"]:
@@ -163,7 +202,7 @@ def _usual_colours(ring: Float[np.ndarray, "n 3"]) -> list[Any]:
 
 
 def _by_density(
-    crop: Any, lab: Any, regions: Int[np.ndarray, "h w"], ring: Any, weight: Float[np.ndarray, "h w"]
+    crop: Any, lab: Any, regions: Int[np.ndarray, "h w"], ring: Any, weight: Float[np.ndarray, "h w"], off: Any
 ) -> Bool[np.ndarray, " n"]:
     """Which regions are rather of the inside's colours than of the ring's; what the network says counts as half."""
     rng = np.random.default_rng(0)
@@ -195,7 +234,7 @@ def _by_density(
     _, open_parts = cv2.connectedComponents((~differs[regions]).astype(np.uint8), connectivity=4)
     outer = np.unique(open_parts[ring & ~differs[regions]])
     enclosed = ~differs[regions] & ~np.isin(open_parts, outer)
-    return differs | (np.bincount(flat, enclosed.ravel()) > 0.5 * area)
+    return differs | ((np.bincount(flat, enclosed.ravel()) > 0.5 * area) & (off > _DIFFERS / 2))
 
 
 def _depth(ring: Any) -> Float[np.ndarray, "h w"]:
@@ -210,14 +249,20 @@ def _density(at: Any, sample: Any, share: Any) -> Any:
     return np.exp(-0.5 * squares / _KERNEL**2) @ share / max(float(share.sum()), 1e-9)
 
 
-def _own_parts(found: Bool[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """What was found in the box: a thing that reaches a little into the ring whole, no neighbour that pokes in."""
+def _own_parts(
+    found: Bool[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"], open_sides: tuple[bool, bool, bool, bool]
+) -> Bool[np.ndarray, "h w"]:
+    """What was found in the box: a thing that reaches a little into the ring whole, no neighbour that pokes in.
+
+    `open_sides` are those, left, top, right and bottom, where the picture goes on.
+    """
     parts_found: Any = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=8)
     count, parts, stats, _ = parts_found
     within = np.bincount(parts[inside], minlength=count)
     within[0] = 0
     left, top, width, height = stats[:, :4].T
-    beyond = (left == 0) | (top == 0) | (left + width == found.shape[1]) | (top + height == found.shape[0])
+    at_rim = (left == 0, top == 0, left + width == found.shape[1], top + height == found.shape[0])
+    beyond = np.logical_or.reduce([rim & is_open for rim, is_open in zip(at_rim, open_sides, strict=True)])
     edges = beyond & (not inside.all())  # without a ring, what touches the rim does not go on
     keep = (within > 0) & ~(edges & (within < _STRANGER * within.sum()))
     whole = keep & ~edges & (within > 0.5 * stats[:, cv2.CC_STAT_AREA])

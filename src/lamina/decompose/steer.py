@@ -79,7 +79,7 @@ def steer(
     label = asked = seen_labels(working, coarse)
     for box in options.box:
         inside = _scaled(box, scale, size)
-        above = in_box(rgb, inside, 1 - weights[0])
+        above = in_box(working, inside, 1 - weights[0])
         if above is None:
             warnings.append(f"box {_shown(box)} shows nothing above its ground: it became no layer")
         else:
