@@ -12,6 +12,7 @@ file than was learned from, is named and left out. None of the documents is part
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,8 @@ if __name__ == "__main__":
     parser.add_argument("clones", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
+    if not shutil.which("gimp"):
+        parser.error("GIMP is not installed; it makes PSD files of XCF files")
     absent = gather(given.clones, given.out)
     print(*absent, sep="\n", file=sys.stderr)
     sys.exit(1 if absent else 0)

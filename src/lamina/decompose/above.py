@@ -63,6 +63,13 @@ _SAME_INK = 14.0
 _LEAST_LETTERS = 3
 """Lab distance of letters of one line, and how many make one; two are enough when they are of one height."""
 
+_PATCH, _UNEVEN, _SET_OFF, _MOST_SIDES = 4e-3, 12.0, 25.0, 0.8
+"""A patch is a thing by itself from this share of the canvas on, with a standard deviation below the second and steps
+above the third (0-255) along this share of its border."""
+
+_REACH = 3
+"""Pixels beside a line of letters from which a point still means it."""
+
 _BESIDE = 5
 """Pixels beside a letter from which a point still means it."""
 
@@ -121,27 +128,46 @@ def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) 
 def under_point(working: Working, x: int, y: int, label: UInt8[np.ndarray, "h w"]) -> Above | None:
     """The thing under working pixel (x, y); None where that is the ground. `label` is who a network sees at each pixel.
 
-    In this order: the line of letters that the point hits; the part of the layer seen there; what stands there off the
-    ground by colour; the patch of even colour with what lies on it and is seen to be of the same layer.
+    In this order: the line of letters that the point hits, as it is read off the whole picture; the patch of even
+    colour, large and set off on most sides; letters in a row by their colour; the part of the layer seen there; the
+    patch whatever it is. With a patch comes what lies on it and is seen to be of the same layer.
     """
     lab: Any = cv2.cvtColor(working.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     patch = working.regions == working.regions[y, x]
-    line = _line_at(lab, x, y)
     reached, near = working.ground
-    candidates = [line] if line is not None else []
+    candidates: list[Bool[np.ndarray, "h w"]] = []
+    hit = working.lines[max(0, y - _REACH) : y + _REACH + 1, max(0, x - _REACH) : x + _REACH + 1]
+    if hit.any():
+        candidates.append(working.lines == np.bincount(hit[hit > 0]).argmax())
     own = label == label[y, x]
     if not label[y, x]:
         own &= ~(reached | near)
+    with_what_lies_on_it = patch | (_enclosed(patch) & own)
+    if not reached[y, x] and _stands_alone(working.rgb, patch):
+        candidates.append(with_what_lies_on_it)
+    line = _line_at(lab, x, y)
+    if line is not None:
+        candidates.append(line)
     if own[y, x]:
         candidates.append(_part_at(own, x, y))
     if not reached[y, x]:
-        candidates.append(patch | (_enclosed(patch) & own))
+        candidates.append(with_what_lies_on_it)
     for mask in candidates:
         if _LEAST <= mask.sum() < _LARGE * mask.size:
             rim = (cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0) & ~mask
             step = float(np.linalg.norm(lab[mask].mean(axis=0) - lab[rim].mean(axis=0))) if rim.any() else 0.0
             return Above(mask=mask, clear=float(np.clip(step / 30, 0.1, 1)))
     return None
+
+
+def _stands_alone(rgb: UInt8[np.ndarray, "h w 3"], patch: Bool[np.ndarray, "h w"]) -> bool:
+    """Whether a patch is a thing by itself: large, even, with another colour on most sides."""
+    if patch.sum() < _PATCH * patch.size:
+        return False
+    own, mask = rgb[patch].astype(np.float32), patch.astype(np.uint8)
+    rim, skipped = (cv2.dilate(mask, np.ones((side, side), np.uint8)) > 0 for side in (7, 3))
+    beside = np.abs(rgb[rim & ~skipped] - own.mean(axis=0)).max(axis=1)
+    return bool(own.std(axis=0).max() < _UNEVEN and (beside > _SET_OFF).mean() > _MOST_SIDES)
 
 
 def _regions(
