@@ -53,6 +53,9 @@ _GOES_ON = 0.85
 _ALONE = 0.15
 """... unless less than this share of what is above the ground is left without such regions."""
 
+_OPEN = 0.3
+"""Share of a ring that must go on beyond for the rest of it to be the thing's."""
+
 _STROKE, _ROUND = 32, 0.5
 """An outline is narrower than the longer side over the first, and has this share of a thing's border."""
 
@@ -103,17 +106,21 @@ def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) 
     if ring.sum() < 2 * (box.width + box.height):  # the box fills the picture: its own rim must do
         ring = np.ones_like(inside)
         ring[least:-least, least:-least] = False
+    regions, share_inside = _regions(working, part, inside)
+    own = share_inside >= _GOES_ON
+    beyond = ring & ~own[regions]  # what a box cut a little too small leaves of its thing is no ground
+    if beyond.sum() > _OPEN * ring.sum():
+        ring = beyond
     lab: Any = cv2.cvtColor(crop.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     off = _off_ground(crop, lab, ring)
     noise = float(np.quantile(off[ring], 0.9))
-    regions, share_inside = _regions(working, part, inside)
     area = np.bincount(regions.ravel())
     limit = max(_DIFFERS, 2.5 * noise)
     if noise < _CALM:
         differs = np.bincount(regions.ravel(), off.ravel() > limit) > 0.5 * area
     else:
         differs = _by_density(crop, lab, regions, ring, weight, np.bincount(regions.ravel(), off.ravel()) / area)
-    shown, own = differs[regions], (differs & (share_inside >= _GOES_ON))[regions]
+    shown, own = differs[regions], (differs & own)[regions]
     if (own & inside).sum() > _ALONE * (shown & inside).sum():
         shown = own | _outlines(regions, shown & ~own, own, max(rgb.shape) // _STROKE)
     open_sides = (wide.left > 0, wide.top > 0, wide.right < rgb.shape[1], wide.bottom < rgb.shape[0])
@@ -174,10 +181,10 @@ def _regions(
     working: Working, part: tuple[slice, slice], inside: Bool[np.ndarray, "h w"]
 ) -> tuple[Int[np.ndarray, "h w"], Float[np.ndarray, " n"]]:
     """The picture's regions in a part of it, numbered anew, and the share of each that is `inside` there."""
-    numbers, flat = np.unique(working.regions[part], return_inverse=True)
-    regions = flat.reshape(inside.shape).astype(np.int32)
-    whole = np.bincount(working.regions.ravel())[numbers]
-    return regions, np.bincount(regions[inside], minlength=numbers.size) / whole
+    whole = np.bincount(working.regions.ravel())
+    here = np.bincount(working.regions[part].ravel(), minlength=whole.size) > 0
+    regions = (np.cumsum(here, dtype=np.int32) - 1)[working.regions[part]]
+    return regions, np.bincount(regions[inside], minlength=int(here.sum())) / whole[here]
 
 
 def _outlines(
