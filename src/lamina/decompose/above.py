@@ -34,8 +34,9 @@ _ONE = 12.0
 _CALM = 7.0
 """A ground is simple when nine tenths of its ring lie this near (Lab) to its colours."""
 
-_DIFFERS = 8.0
-"""Least Lab distance at which a pixel differs from a simple ground; on less even ones 2.5 times their noise."""
+_DIFFERS = (4.0, 8.0)
+"""Lab distances at which a pixel differs from a ground without any noise, and with some; on less even ones 2.5 times
+their noise."""
 
 _SAMPLED = 600
 _KERNEL = 7.0
@@ -55,6 +56,13 @@ _ALONE = 0.15
 
 _OPEN = 0.3
 """Share of a ring that must go on beyond for the rest of it to be the thing's."""
+
+_SURE = 0.5
+"""Mean weight from which a network takes a hole for something."""
+
+_LIKE_HEIGHT, _CLOSE, _MOST_LETTERS = 0.7, 0.6, 1000
+"""Letters of a row: the lower one's share of the higher one's height, and of the height at which they overlap; how far
+apart, in shares of their height; how many are looked at."""
 
 _STROKE, _ROUND = 32, 0.5
 """An outline is narrower than the longer side over the first, and has this share of a thing's border."""
@@ -115,7 +123,7 @@ def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) 
     off = _off_ground(crop, lab, ring)
     noise = float(np.quantile(off[ring], 0.9))
     area = np.bincount(regions.ravel())
-    limit = max(_DIFFERS, 2.5 * noise)
+    limit = max(min(_DIFFERS[0] + 2 * noise, _DIFFERS[1]), 2.5 * noise)
     if noise < _CALM:
         differs = np.bincount(regions.ravel(), off.ravel() > limit) > 0.5 * area
     else:
@@ -123,6 +131,7 @@ def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) 
     shown, own = differs[regions], (differs & own)[regions]
     if (own & inside).sum() > _ALONE * (shown & inside).sum():
         shown = own | _outlines(regions, shown & ~own, own, max(rgb.shape) // _STROKE)
+    shown = shown | _held_in(shown, weight, working.lines[part] > 0)
     open_sides = (wide.left > 0, wide.top > 0, wide.right < rgb.shape[1], wide.bottom < rgb.shape[0])
     found = _own_parts(shown, inside, open_sides)
     if found.sum() < _LEAST:
@@ -185,6 +194,36 @@ def _regions(
     here = np.bincount(working.regions[part].ravel(), minlength=whole.size) > 0
     regions = (np.cumsum(here, dtype=np.int32) - 1)[working.regions[part]]
     return regions, np.bincount(regions[inside], minlength=int(here.sum())) / whole[here]
+
+
+def _held_in(
+    shown: Bool[np.ndarray, "h w"], weight: Float[np.ndarray, "h w"], lines: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """Holes in what a box shows that a network takes for something above the ground, as the belly of a penguin, but for
+    those in letters."""
+    found: Any = cv2.connectedComponents(np.pad(~shown, 1, constant_values=True).astype(np.uint8), connectivity=4)
+    count, holes = found[0], found[1][1:-1, 1:-1]
+    area = np.maximum(np.bincount(holes.ravel(), minlength=count), 1)
+    sure = np.bincount(holes.ravel(), weight.ravel(), count) > _SURE * area
+    sure[found[1][0, 0]] = False
+    if not sure.any():
+        return np.zeros_like(shown)
+    rim: Any = cv2.dilate(holes.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
+    sure[rim[shown & (lines | _in_rows(shown))]] = False
+    return ~shown & sure[holes]
+
+
+def _in_rows(shown: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Parts that stand close beside one of their own height, as letters do."""
+    found: Any = cv2.connectedComponentsWithStats(shown.astype(np.uint8), connectivity=8)
+    _, parts, stats, _ = found
+    largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:_MOST_LETTERS]
+    left, top, width, height = (side[:, None] for side in stats[largest, :4].T)
+    alike = np.minimum(height, height.T) > _LIKE_HEIGHT * np.maximum(height, height.T)
+    alike &= np.minimum(top + height, (top + height).T) - np.maximum(top, top.T) > _LIKE_HEIGHT * height
+    alike &= np.maximum(left, left.T) - np.minimum(left + width, (left + width).T) < _CLOSE * height
+    np.fill_diagonal(alike, False)
+    return np.isin(parts, largest[alike.any(axis=1)])
 
 
 def _outlines(
@@ -267,7 +306,7 @@ def _by_density(
     _, open_parts = cv2.connectedComponents((~differs[regions]).astype(np.uint8), connectivity=4)
     outer = np.unique(open_parts[ring & ~differs[regions]])
     enclosed = ~differs[regions] & ~np.isin(open_parts, outer)
-    return differs | ((np.bincount(flat, enclosed.ravel()) > 0.5 * area) & (off > _DIFFERS / 2))
+    return differs | ((np.bincount(flat, enclosed.ravel()) > 0.5 * area) & (off > _DIFFERS[0]))
 
 
 def _depth(ring: Any) -> Float[np.ndarray, "h w"]:
