@@ -45,6 +45,10 @@ _KERNEL = 7.0
 _DEEP = 2.0
 """Log odds that the middle of a box has over its rim, on a restless ground, to be the thing's."""
 
+_WHOLE = (1.5, 0.05, 0.1)
+"""Log odds of a region of the second as a share of the box, with less than the third of it in the ring, to be the
+thing's, there: the ground's regions go on."""
+
 _STRANGER = 0.15
 """A part that goes on beyond the ring is a neighbour's when it is less than this of what the box shows."""
 
@@ -299,6 +303,7 @@ def _by_density(
         / np.maximum((1 - above) * np.sqrt(np.maximum(1 - network, 0.02)), 1e-6)
     )
     odds *= np.exp(_DEEP * (np.bincount(flat, _depth(ring).ravel()) / area - 0.5))
+    odds *= np.exp(_WHOLE[0] * np.minimum(area / (_WHOLE[1] * (~ring).sum()), 1) * (in_ring < _WHOLE[2]))
     vote = np.where(in_ring > 0.5, 0.0, odds / (1 + odds)).astype(np.float32)
     votes = agree_with_neighbours(np.stack([1 - vote, vote]), regions, common_borders(regions, crop))
     differs = votes[1] > votes[0]

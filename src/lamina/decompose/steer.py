@@ -11,7 +11,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
+from scipy import ndimage
 
 from lamina.decompose.above import Above, in_box, under_point
 from lamina.decompose.coarse import Coarse, seen_labels
@@ -32,7 +33,7 @@ _SLIVER = 3
 """Pixels (odd) that a neighbour between a pinned thing and its ground must be thick to be more than the thing's rim."""
 
 _BESIDE = 0.25
-"""Share of what is seen around a pinned thing from which a layer lies below it too."""
+"""Share of what is seen around a pinned thing from which a layer goes on below it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +127,9 @@ def _pinned(coarse: Coarse, found: list[Above]) -> Coarse:
     taken = asked > _TAKEN * seen
     taken[0] = False
     kept = np.flatnonzero(~taken)
+    place = np.zeros(seen.size, np.uint8)
+    place[kept] = np.arange(kept.size)
+    label = place[label]
     shown = [number for number in range(1, len(found) + 1) if (owner == number).any()]
     pinned = np.zeros(len(found) + 1, np.uint8)
     pinned[shown] = kept.size + np.arange(len(shown))
@@ -135,14 +139,9 @@ def _pinned(coarse: Coarse, found: list[Above]) -> Coarse:
     visible, alpha = coarse.visible[kept].copy(), coarse.alpha[kept].copy()
     visible[0] += coarse.visible[taken].sum(axis=0)  # what a dropped layer showed beside is the ground's
     alpha[1:] *= 1 - visible[1:] * own.max(axis=0)  # what they showed there is now on top, and not below it too
-    for mask, coverage in zip(masks, own, strict=True):
-        ring = _ring(mask)
-        around = np.bincount(label[ring], minlength=seen.size)[kept] / max(np.count_nonzero(ring), 1)
-        for layer in np.flatnonzero(around > _BESIDE):
-            alpha[layer] = np.maximum(alpha[layer], coverage)
+    for mask in masks:
+        _lay_below(mask, label, alpha)
     rgb = np.concatenate([coarse.rgb[kept], np.repeat(coarse.rgb[:1], len(shown), axis=0)])
-    place = np.zeros(seen.size, np.uint8)
-    place[kept] = np.arange(kept.size)
     return replace(
         coarse,
         visible=np.concatenate([visible, np.zeros_like(own)]).astype(np.float32),
@@ -150,7 +149,7 @@ def _pinned(coarse: Coarse, found: list[Above]) -> Coarse:
         rgb=rgb,
         confidence=np.append(coarse.confidence[kept], [found[n - 1].clear for n in shown]).astype(np.float32),
         pinned=len(shown),
-        label=_with_rims(place[label], pinned[owner]),
+        label=_with_rims(label, pinned[owner]),
     )
 
 
@@ -167,9 +166,26 @@ def _with_rims(label: UInt8[np.ndarray, "h w"], pinned: UInt8[np.ndarray, "h w"]
     return np.where(pinned > 0, pinned, np.where(rim, near, label)).astype(np.uint8)
 
 
-def _ring(mask: Bool[np.ndarray, "h w"]) -> Any:
+def _lay_below(
+    mask: Bool[np.ndarray, "h w"], label: UInt8[np.ndarray, "h w"], alpha: Float[np.ndarray, "L H W"]
+) -> None:
+    """Let layers around a pinned thing go on below it, in place: each where it is the nearest one. What the thing goes
+    round, as the words on it, does not count."""
+    outline: Any = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    whole = cv2.drawContours(np.zeros(mask.shape, np.uint8), outline, -1, 1, -1)
     reach = max(3, max(mask.shape) // 64) | 1
-    return (cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0) & ~mask
+    ring = (cv2.dilate(whole, np.ones((reach, reach), np.uint8)) > 0) & (whole == 0)
+    around = np.bincount(label[ring], minlength=len(alpha)) > _BESIDE * ring.sum()
+    if not around[1:].any():
+        return
+    from_there: Any = ndimage.distance_transform_edt(
+        ~(ring & around[label]), return_distances=False, return_indices=True
+    )
+    nearest = label[tuple(from_there)]
+    size = (alpha.shape[2], alpha.shape[1])
+    for layer in 1 + np.flatnonzero(around[1:]):
+        below = cv2.resize((mask & (nearest == layer)).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        alpha[layer] = np.maximum(alpha[layer], below)
 
 
 def _scaled(box: tuple[int, int, int, int], scale: tuple[float, float], size: tuple[int, int]) -> Box:
