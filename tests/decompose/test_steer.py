@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamina.decompose.above import Above, under_point
+from lamina.decompose import coarse as coarse_module
+from lamina.decompose.above import Above
 from lamina.decompose.coarse import Coarse
 from lamina.decompose.decomposer import Decomposer
+from lamina.decompose.pointed import under_point
 from lamina.decompose.steer import _with_what_hangs_on_it, steer  # pyright: ignore[reportPrivateUsage]
 from lamina.decompose.working import Working
 from lamina.document.composite import flatten
@@ -267,3 +269,48 @@ def test_what_a_layer_showed_of_a_thing_asked_for_is_not_left_below_it() -> None
     assert steered.alpha[1, 14:16, 16:18].max() < 0.1
     assert steered.alpha[1, 4:9, 4:9].min() > 0.9
     assert steered.alpha[2, 14:16, 16:18].min() > 0.9
+
+
+def sure_of(label: np.ndarray, count: int) -> Coarse:
+    """An answer, settled, that is sure of these labels and knows nothing of what is hidden."""
+    visible = (label == np.arange(count)[:, None, None]).astype(np.float32)
+    alpha = np.concatenate([np.ones_like(visible[:1]), visible[1:]])
+    colours = np.full((*visible.shape, 3), 0.5, np.float32)
+    return Coarse(visible=visible, alpha=alpha, rgb=colours, confidence=np.ones(count, np.float32), label=label)
+
+
+def test_words_on_a_thing_do_not_go_on_below_it() -> None:
+    rgb = np.full((200, 260, 4), (232, 224, 208, 255), np.uint8)
+    rgb[30:170, 40:220, :3] = (60, 50, 50)
+    label = np.where((rgb[..., 0] == 60), 1, 0).astype(np.uint8)
+    for left in range(60, 200, 28):
+        rgb[60:140, left : left + 18, :3] = (240, 190, 60)
+        label[60:140, left : left + 18] = 2
+    steered = steer(rgb, sure_of(label, 3), DecomposeOptions(point=((50, 40),))).coarse
+    assert steered.pinned == 1
+    assert steered.label is not None
+    assert (steered.label[35, 45], steered.label[100, 65]) == (2, 1), "the words are next to the thing now"
+    assert steered.alpha[1, 35:55, 45:215].max() < 0.1
+
+
+def test_what_is_around_a_thing_goes_on_below_it_where_it_is_nearest() -> None:
+    """A word across the edge of a card."""
+    rgb = np.full((200, 260, 4), (232, 224, 208, 255), np.uint8)
+    rgb[40:160, 20:130, :3] = (40, 90, 200)
+    label = np.where(rgb[..., 0] == 40, 1, 0).astype(np.uint8)
+    for left in range(70, 190, 24):
+        rgb[80:120, left : left + 16, :3] = (210, 50, 40)
+        label[80:120, left : left + 16] = 2
+    steered = steer(rgb, sure_of(label, 3), DecomposeOptions(box=((60, 70, 196, 130),))).coarse
+    assert steered.pinned == 1
+    assert len(steered.visible) == 3, "the word that the answer had is the one asked for"
+    assert steered.alpha[1, 85:115, 72:120].min() > 0.9
+    assert steered.alpha[1, 85:115, 145:].max() < 0.1
+
+
+def test_labels_are_settled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    settled = coarse_module.part_where_sure
+    monkeypatch.setattr(coarse_module, "part_where_sure", lambda *given: (calls.append(1), settled(*given))[1])
+    Decomposer(Vague())(scene("plain")[0], DecomposeOptions(box=(DISC,), point=((60, 150),)))
+    assert len(calls) == 1

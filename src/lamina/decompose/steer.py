@@ -1,7 +1,7 @@
 """Bring what a caller asked for, boxes and points, into a network's answer: each becomes a pinned layer on top.
 
 Whatever the network is, its answer stays the answer for the rest of the picture. Knows pictures and answers; how boxes
-and points are read is in `above`.
+and points are read is in `above` and `pointed`.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 
-from lamina.decompose.above import Above, in_box, under_point
+from lamina.decompose.above import Above, in_box
 from lamina.decompose.coarse import Coarse, seen_labels
+from lamina.decompose.pointed import under_point
 from lamina.decompose.working import Working
 from lamina.document.layer import Box
 from lamina.errors import InputError
