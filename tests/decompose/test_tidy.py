@@ -131,3 +131,15 @@ def test_of_a_stack_that_shows_nothing_the_bottom_stays():
     result = tidy(nothing, layers, np.zeros(3, np.float32), key="k")
     assert len(result.layers) == 1
     assert result.failed
+
+
+def test_soft_rims_alone_are_no_bottom_of_a_transparent_picture():
+    """Faint rims of two shapes, as a ground's share of mixed pixels leaves them."""
+    rims = np.zeros((SIZE, SIZE, 4), np.uint8)
+    rims[39, 40:70] = rims[40:70, 39] = (220, 30, 40, 9)
+    red = patch("r", (220, 30, 40), x=40, y=40)
+    stack = [Layer(id="s", name="", rgba=rims), red, patch("b", (40, 60, 200), x=80)]
+    result = tidied(*stack)
+    assert [layer.name for layer in result.layers] == ["Shape red", "Shape blue"]
+    assert result.warnings == []
+    assert not result.failed

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -27,6 +28,9 @@ _SAMPLES = 512
 _EMPTY = 5e-5
 _NEGLIGIBLE = 5e-4
 """Visible shares of the canvas below which a layer is dropped: in any case, and when it is doubtful too."""
+
+_RIMS = 2e-3
+"""And of the bottom of a transparent picture, when nothing in it is three pixels thick: what soft rims left there."""
 
 _DOUBTFUL = 0.5
 _EVERYTHING = 0.995
@@ -63,17 +67,19 @@ def tidy(
     layers = join_owners(layers, (picture.shape[1], picture.shape[0]))
     views = _views(picture.shape[:2], layers)
     shares = _visible_shares(views)
-    shares[0] = max(shares[0], _NEGLIGIBLE)
+    unseen, shown = not layers[0].rgba[..., 3].any(), shares[0]
+    shares[0] = max(shown, _NEGLIGIBLE)
     faint = (shares < _EMPTY) | ((shares < _NEGLIGIBLE) & (np.asarray(confidence) < _DOUBTFUL))
     twins = _repeats(views, shares)
     faint[list(twins)] = False
-    faint[0] = not layers[0].rgba[..., 3].any() and not faint[1:].all()  # something stays, be it nothing
+    faint[0] = (unseen or _only_rims(layers[0], shown)) and not faint[1:].all()  # something stays, be it nothing
     kept = [i for i in range(len(layers)) if not faint[i] and i not in twins]
     warnings: list[str] = []
-    if faint.any():
-        warnings.append(f"{int(faint.sum())} of {len(layers)} layers showed next to nothing and were dropped")
+    count = len(layers) - int(faint[0])  # that a transparent picture has no ground is no failure
+    if faint[1:].any():
+        warnings.append(f"{int(faint[1:].sum())} of {count} layers showed next to nothing and were dropped")
     if twins:
-        warnings.append(f"{len(twins)} of {len(layers)} layers repeated another and were dropped")
+        warnings.append(f"{len(twins)} of {count} layers repeated another and were dropped")
     alone = len(kept) == 1 or bool(shares[kept].max() > _EVERYTHING)
     if alone:
         warnings.append("one layer holds everything: the picture was not separated")
@@ -86,8 +92,14 @@ def tidy(
         replace(layer, id=hashlib.sha256(f"{key}:{index}".encode()).hexdigest()[:12], name=name)
         for index, (layer, name) in enumerate(zip(stack, names, strict=True))
     ]
-    failed = alone or 2 * len(kept) <= len(layers)
+    failed = alone or 2 * len(kept) <= count
     return Tidied(layers=named, confidence=[float(confidence[i]) for i in kept], warnings=warnings, failed=failed)
+
+
+def _only_rims(layer: Layer, share: float) -> bool:
+    """Whether a layer with this share of what is seen is nothing but soft rims."""
+    solid = (layer.rgba[..., 3] > 127).astype(np.uint8)
+    return share < _RIMS and not cv2.erode(solid, np.ones((3, 3), np.uint8), borderValue=0).any()
 
 
 def _views(size: tuple[int, int], layers: Sequence[Layer]) -> list[UInt8[np.ndarray, "h w 4"]]:
