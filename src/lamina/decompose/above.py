@@ -90,18 +90,8 @@ def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) 
     `object_weight` is how surely a network sees something above the ground at a pixel, 0-1.
     """
     rgb = working.rgb
-    least, most = _RING[1:]
-    reach = int(np.clip(_RING[0] * min(box.width, box.height), least, most))
-    wide = Box(box.left - reach, box.top - reach, box.right + reach, box.bottom + reach)
-    wide = wide.intersect(Box(0, 0, rgb.shape[1], rgb.shape[0]))
-    part = (slice(wide.top, wide.bottom), slice(wide.left, wide.right))
+    part, inside, ring, open_sides = _around(box, rgb.shape[1], rgb.shape[0])
     crop, weight = np.ascontiguousarray(rgb[part]), object_weight[part]
-    inside = np.zeros(crop.shape[:2], bool)
-    inside[box.top - wide.top : box.bottom - wide.top, box.left - wide.left : box.right - wide.left] = True
-    ring = ~inside
-    if ring.sum() < 2 * (box.width + box.height):  # the box fills the picture: its own rim must do
-        ring = np.ones_like(inside)
-        ring[least:-least, least:-least] = False
     regions, share_inside = _regions(working, part, inside)
     own = share_inside >= _GOES_ON
     beyond = ring & ~own[regions]  # what a box cut a little too small leaves of its thing is no ground
@@ -120,13 +110,31 @@ def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) 
     if (own & inside).sum() > _ALONE * (shown & inside).sum():
         shown = own | _outlines(regions, shown & ~own, own, max(rgb.shape) // _STROKE)
     shown = shown | _held_in(shown, weight, working.lines[part] > 0)
-    open_sides = (wide.left > 0, wide.top > 0, wide.right < rgb.shape[1], wide.bottom < rgb.shape[0])
     found = _own_parts(shown, inside, open_sides)
     if found.sum() < LEAST:
         return None
     mask = np.zeros(rgb.shape[:2], bool)
     mask[part] = found
     return Above(mask=mask, clear=float(np.clip(off[found].mean() / (3 * limit), 0.1, 1)))
+
+
+def _around(
+    box: Box, width: int, height: int
+) -> tuple[tuple[slice, slice], Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"], tuple[bool, bool, bool, bool]]:
+    """The part of the picture that is looked at for a box, what of it is inside and what is the ring, and whether the
+    picture goes on beyond its left, top, right and bottom."""
+    least, most = _RING[1:]
+    reach = int(np.clip(_RING[0] * min(box.width, box.height), least, most))
+    wide = Box(box.left - reach, box.top - reach, box.right + reach, box.bottom + reach)
+    wide = wide.intersect(Box(0, 0, width, height))
+    inside = np.zeros((wide.height, wide.width), bool)
+    inside[box.top - wide.top : box.bottom - wide.top, box.left - wide.left : box.right - wide.left] = True
+    ring = ~inside
+    if ring.sum() < 2 * (box.width + box.height):  # the box fills the picture: its own rim must do
+        ring = np.ones_like(inside)
+        ring[least:-least, least:-least] = False
+    part = (slice(wide.top, wide.bottom), slice(wide.left, wide.right))
+    return part, inside, ring, (wide.left > 0, wide.top > 0, wide.right < width, wide.bottom < height)
 
 
 def _regions(
