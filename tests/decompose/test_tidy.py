@@ -143,3 +143,10 @@ def test_soft_rims_alone_are_no_bottom_of_a_transparent_picture():
     assert [layer.name for layer in result.layers] == ["Shape red", "Shape blue"]
     assert result.warnings == []
     assert not result.failed
+
+
+def test_a_hairline_is_a_bottom_of_a_transparent_picture():
+    line = np.zeros((SIZE, SIZE, 4), np.uint8)
+    line[110, 40:46] = (20, 20, 20, 255)
+    stack = [Layer(id="s", name="", rgba=line), patch("r", (220, 30, 40), side=60, x=20, y=20)]
+    assert len(tidied(*stack, patch("b", (40, 60, 200), x=85)).layers) == 3

@@ -5,6 +5,7 @@ Knows pictures and labels; nothing of layers.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -43,31 +44,36 @@ def under_point(working: Working, x: int, y: int, label: UInt8[np.ndarray, "h w"
     patch whatever it is. With a patch comes what lies on it and is seen to be of the same layer.
     """
     lab: Any = cv2.cvtColor(working.rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    patch = working.regions == working.regions[y, x]
-    reached, near = working.ground
-    candidates: list[Bool[np.ndarray, "h w"]] = []
-    hit = working.lines[max(0, y - _REACH) : y + _REACH + 1, max(0, x - _REACH) : x + _REACH + 1]
-    if hit.any():
-        candidates.append(working.lines == np.bincount(hit[hit > 0]).argmax())
-    own = label == label[y, x]
-    if not label[y, x]:
-        own &= ~(reached | near)
-    with_what_lies_on_it = patch | (_enclosed(patch) & own)
-    if not reached[y, x] and _stands_alone(working.rgb, patch):
-        candidates.append(with_what_lies_on_it)
-    line = _line_at(lab, x, y)
-    if line is not None:
-        candidates.append(line)
-    if own[y, x]:
-        candidates.append(_part_at(own, x, y))
-    if not reached[y, x]:
-        candidates.append(with_what_lies_on_it)
-    for mask in candidates:
+    for mask in _candidates(working, lab, x, y, label):
         if LEAST <= mask.sum() < _LARGE * mask.size:
             rim = (cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0) & ~mask
             step = float(np.linalg.norm(lab[mask].mean(axis=0) - lab[rim].mean(axis=0))) if rim.any() else 0.0
             return Above(mask=mask, clear=float(np.clip(step / 30, 0.1, 1)))
     return None
+
+
+def _candidates(
+    working: Working, lab: Any, x: int, y: int, label: UInt8[np.ndarray, "h w"]
+) -> Iterator[Bool[np.ndarray, "h w"]]:
+    """What the point may mean, the likeliest first; each is worked out when the one before was none."""
+    hit = working.lines[max(0, y - _REACH) : y + _REACH + 1, max(0, x - _REACH) : x + _REACH + 1]
+    if hit.any():
+        yield working.lines == np.bincount(hit[hit > 0]).argmax()
+    patch = working.regions == working.regions[y, x]
+    reached, near = working.ground
+    own = label == label[y, x]
+    if not label[y, x]:
+        own &= ~(reached | near)
+    with_what_lies_on_it = patch | (_enclosed(patch) & own)
+    if not reached[y, x] and _stands_alone(working.rgb, patch):
+        yield with_what_lies_on_it
+    line = _line_at(lab, x, y)
+    if line is not None:
+        yield line
+    if own[y, x]:
+        yield _part_at(own, x, y)
+    if not reached[y, x]:
+        yield with_what_lies_on_it
 
 
 def _stands_alone(rgb: UInt8[np.ndarray, "h w 3"], patch: Bool[np.ndarray, "h w"]) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -29,8 +28,9 @@ _EMPTY = 5e-5
 _NEGLIGIBLE = 5e-4
 """Visible shares of the canvas below which a layer is dropped: in any case, and when it is doubtful too."""
 
-_RIMS = 2e-3
-"""And of the bottom of a transparent picture, when nothing in it is three pixels thick: what soft rims left there."""
+_RIMS = (2e-3, 0.1)
+"""Shares below which the bottom of a transparent picture is only what soft rims left there: of what is seen, and of its
+own pixels that have an alpha over a half."""
 
 _DOUBTFUL = 0.5
 _EVERYTHING = 0.995
@@ -98,8 +98,8 @@ def tidy(
 
 def _only_rims(layer: Layer, share: float) -> bool:
     """Whether a layer with this share of what is seen is nothing but soft rims."""
-    solid = (layer.rgba[..., 3] > 127).astype(np.uint8)
-    return share < _RIMS and not cv2.erode(solid, np.ones((3, 3), np.uint8), borderValue=0).any()
+    alpha = layer.rgba[..., 3]
+    return bool(alpha.any()) and share < _RIMS[0] and float((alpha[alpha > 0] > 127).mean()) < _RIMS[1]
 
 
 def _views(size: tuple[int, int], layers: Sequence[Layer]) -> list[UInt8[np.ndarray, "h w 4"]]:
