@@ -18,6 +18,7 @@ from scipy.cluster.vq import kmeans2
 
 from lamina.decompose.agree import agree_with_neighbours, common_borders
 from lamina.decompose.fill import continue_colours
+from lamina.decompose.holes import hold
 from lamina.decompose.working import Working
 from lamina.document.layer import Box
 from lamina.pixels import channel_sum
@@ -62,13 +63,6 @@ _ALONE = 0.15
 _OPEN = 0.3
 """Share of a ring that must go on beyond for the rest of it to be the thing's."""
 
-_SURE = 0.5
-"""Mean weight from which a network takes a hole for something."""
-
-_LIKE_HEIGHT, _CLOSE, _MOST_LETTERS = 0.7, 0.6, 1000
-"""Letters of a row: the lower one's share of the higher one's height, and of the height at which they overlap; how far
-apart, in shares of their height; how many are looked at."""
-
 _STROKE, _ROUND = 32, 0.5
 """An outline is narrower than the longer side over the first, and has this share of a thing's border."""
 
@@ -109,7 +103,7 @@ def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) 
     shown, own = differs[regions], (differs & own)[regions]
     if (own & inside).sum() > _ALONE * (shown & inside).sum():
         shown = own | _outlines(regions, shown & ~own, own, max(rgb.shape) // _STROKE)
-    shown = shown | _held_in(shown, weight, working.lines[part] > 0)
+    shown = hold(shown.astype(np.uint8), weight, working.lines[part] > 0) > 0
     found = _own_parts(shown, inside, open_sides)
     if found.sum() < LEAST:
         return None
@@ -145,36 +139,6 @@ def _regions(
     here = np.bincount(working.regions[part].ravel(), minlength=whole.size) > 0
     regions = (np.cumsum(here, dtype=np.int32) - 1)[working.regions[part]]
     return regions, np.bincount(regions[inside], minlength=int(here.sum())) / whole[here]
-
-
-def _held_in(
-    shown: Bool[np.ndarray, "h w"], weight: Float[np.ndarray, "h w"], lines: Bool[np.ndarray, "h w"]
-) -> Bool[np.ndarray, "h w"]:
-    """Holes in what a box shows that a network takes for something above the ground, as the belly of a penguin, but for
-    those in letters."""
-    found: Any = cv2.connectedComponents(np.pad(~shown, 1, constant_values=True).astype(np.uint8), connectivity=4)
-    count, holes = found[0], found[1][1:-1, 1:-1]
-    area = np.maximum(np.bincount(holes.ravel(), minlength=count), 1)
-    sure = np.bincount(holes.ravel(), weight.ravel(), count) > _SURE * area
-    sure[found[1][0, 0]] = False
-    if not sure.any():
-        return np.zeros_like(shown)
-    rim: Any = cv2.dilate(holes.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
-    sure[rim[shown & (lines | _in_rows(shown))]] = False
-    return ~shown & sure[holes]
-
-
-def _in_rows(shown: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Parts that stand close beside one of their own height, as letters do."""
-    found: Any = cv2.connectedComponentsWithStats(shown.astype(np.uint8), connectivity=8)
-    _, parts, stats, _ = found
-    largest = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:_MOST_LETTERS]
-    left, top, width, height = (side[:, None] for side in stats[largest, :4].T)
-    alike = np.minimum(height, height.T) > _LIKE_HEIGHT * np.maximum(height, height.T)
-    alike &= np.minimum(top + height, (top + height).T) - np.maximum(top, top.T) > _LIKE_HEIGHT * height
-    alike &= np.maximum(left, left.T) - np.minimum(left + width, (left + width).T) < _CLOSE * height
-    np.fill_diagonal(alike, False)
-    return np.isin(parts, largest[alike.any(axis=1)])
 
 
 def _outlines(

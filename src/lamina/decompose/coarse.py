@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from lamina.decompose.agree import agree_in_outlines, agree_in_rows, agree_with_neighbours, common_borders
+from lamina.decompose.holes import hold
 from lamina.decompose.parts import close_gaps, join_moved, join_pieces, join_specks, keep_off_ground, keep_whole, untorn
 from lamina.decompose.refine import settle
 from lamina.decompose.regions import part_where_sure, vote
@@ -62,7 +63,9 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     settled = keep_off_ground(settle(whole, small, weights), whole, working.printed)
     settled = untorn(settled, whole, small, working.regions)
     settled = join_moved(settled, small, whole)
-    return _off_ground(close_gaps(join_pieces(settled, small), small), working, weights)
+    label = _off_ground(close_gaps(join_pieces(settled, small), small), working, weights)
+    something = 1 - resized(coarse.visible[0].astype(np.float32), (label.shape[1], label.shape[0]))
+    return hold(label, something, letters)
 
 
 def _off_ground(
