@@ -196,3 +196,16 @@ def test_parts_are_lifted_with_what_is_hidden_of_each() -> None:
     places = sorted((cover(k) for k in (1, 2)), key=lambda found: float(np.nonzero(found)[1].mean()))
     for found, true in zip(places, (one, other), strict=True):
         assert (found & true).sum() > 0.97 * (found | true).sum()
+
+
+def test_the_letters_of_a_word_stay_together_however_high() -> None:
+    label = np.zeros((400, 600), np.uint8)
+    for left, right in ((40, 160), (200, 320), (360, 440)):
+        label[100:280, left:right] = 1
+        label[130:280, left + 30 : right - 30] = 0
+    label[380:, 40:140] = 1
+    parted = set_apart_in(label, 8)
+    assert parted.label is not None
+    assert len({int(parted.label[110, left + 5]) for left in (40, 200, 360)}) == 1
+    assert parted.label[390, 60] != parted.label[110, 50]
+    assert set_apart_in(label, 8, fine=True).visible.shape[0] == 5

@@ -117,3 +117,40 @@ def test_a_rim_on_one_side_says_no_more_than_it_shows():
     filled = continue_ground(spoilt, known)[hole]
     assert filled.min() > 85
     assert filled.max() < 185
+
+
+def lettered(faded=0.0):
+    """Bands, and a flat field that hardly slopes to their right, with a thin bar on either, which dims what is beside
+    it by so many levels on the field: what is there, what is seen, what is far from the bars, and all that is seen."""
+    colours = stripes(192, 256)
+    colours[:, 128:] = 200 + np.linspace(0, 3, 128, dtype=np.float32)[None, :, None]
+    bars = np.zeros((192, 256), bool)
+    bars[60:130, 50:54] = bars[60:130, 200:204] = True
+    wide = cv2.dilate(bars.astype(np.uint8), np.ones((13, 13), np.uint8)) > 0
+    seen = colours.copy()
+    seen[:, 128:][wide[:, 128:]] -= faded
+    return colours, seen, ~wide, ~bars
+
+
+def test_what_is_seen_beside_letters_on_a_restless_ground_goes_on_below_them():
+    colours, seen, far, beside = lettered()
+    spoilt = np.where(beside[..., None], seen, np.float32(0))
+    bar = np.s_[64:126, 50:54]
+    ghost, gone = (np.abs(continue_ground(spoilt, far, near) - colours)[bar].mean() for near in (None, beside))
+    assert gone < 0.75 * ghost
+
+
+def test_a_faint_shadow_beside_letters_on_an_even_ground_does_not():
+    colours, seen, far, beside = lettered(faded=12.0)
+    spoilt = np.where(beside[..., None], seen, np.float32(0))
+    bar = np.s_[64:126, 200:204]
+    assert np.abs(continue_ground(spoilt, far, beside) - colours)[bar].max() < 3
+
+
+def test_below_a_large_thing_what_is_seen_beside_it_changes_nothing():
+    colours = stripes()
+    known, spoilt = around(colours)
+    beside = known.copy()
+    known[30:100, 50:130] = False
+    inside = np.s_[50:80, 70:110]
+    assert np.array_equal(continue_ground(spoilt, known, beside)[inside], continue_ground(spoilt, known)[inside])

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lamina.decompose.letters import lines, printed
+from lamina.decompose.letters import lines, printed, words
 from lamina.decompose.regions import segment
 
 
@@ -66,3 +66,57 @@ def test_letters_on_even_ground_are_printed_and_those_on_a_restless_one_may_be_n
     number[:100][ink[:100]], number[100:][ink[100:]] = 1, 2
     assert np.array_equal(printed(picture, number), number == 1)
     assert not printed(picture, np.zeros_like(number)).any()
+
+
+def high_word(shapes, colours=((20, 20, 20),) * 9):
+    """Shapes (left, top, right, bottom, hollow) of one label: the picture and the words found in it."""
+    label = np.zeros((300, 600), np.uint8)
+    picture = np.full((300, 600, 3), 235, np.uint8)
+    for (left, top, right, bottom, hollow), colour in zip(shapes, colours, strict=False):
+        label[top:bottom, left:right] = 1
+        if hollow:
+            label[top + 20 : bottom, left + 20 : right - 20] = 0
+        picture[top:bottom, left:right][label[top:bottom, left:right] > 0] = colour
+    return words(label, picture)
+
+
+HIGH = [(40, 60, 130, 220, True), (150, 60, 240, 220, True), (260, 70, 330, 220, True)]
+
+
+def test_letters_too_high_for_a_line_are_a_word():
+    found = high_word(HIGH)
+    assert {int(found[70, left + 5]) for left, *_ in HIGH} == {1}
+
+
+def test_two_are_no_word_nor_is_what_differs_in_colour_or_height_or_stands_apart():
+    assert not high_word(HIGH[:2]).any()
+    assert not high_word(HIGH, ((20, 20, 20), (200, 30, 30), (20, 20, 20))).any()
+    assert not high_word([*HIGH[:2], (260, 60, 350, 130, True)]).any()
+    assert not high_word([*HIGH[:2], (460, 60, 550, 220, True)]).any()
+
+
+def test_cards_in_a_row_are_no_word_nor_is_one_shape_again_and_again():
+    assert not high_word([(*shape[:4], False) for shape in HIGH]).any()
+    assert not high_word([(left, 60, left + 90, 220, True) for left in (40, 150, 260)]).any()
+
+
+def test_what_something_lies_across_is_one_letter():
+    label = np.zeros((300, 600), np.uint8)
+    for left in (40, 150):
+        label[60:220, left : left + 80] = 1
+        label[100:220, left + 30 : left + 50] = 0
+    picture = np.where(label[..., None] > 0, np.uint8(20), np.uint8(235)).repeat(3, 2)
+    label[50:230, 188:192] = 2
+    assert not words(label, picture).any()
+
+
+def test_words_of_different_labels_have_different_numbers():
+    picture = np.full((300, 600, 3), 235, np.uint8)
+    label = np.zeros((300, 600), np.uint8)
+    for number, left in enumerate((20, 90, 160, 320, 390, 460)):
+        label[60:220, left : left + 50 - number % 3 * 5] = 1 + number // 3
+        label[80:220, left + 15 : left + 35 - number % 3 * 5] = 0
+    picture[label > 0] = 20
+    found = words(label, picture)
+    assert found.max() == 2
+    assert np.array_equal(found > 0, label > 0)

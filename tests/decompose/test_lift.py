@@ -252,3 +252,21 @@ def test_a_card_is_whole_and_even_below_the_letters_on_it() -> None:
     assert (below[..., 3] > 200).all()
     off = np.abs(below[..., :3].astype(int) - card).max(axis=-1)
     assert (off > 24).sum() <= 3
+
+
+def test_letters_leave_no_ghost_on_a_restless_ground() -> None:
+    y, x = np.mgrid[0:240, 0:320]
+    wave = 60 * np.sin(x / 9) * np.cos(y / 11)
+    ground = np.stack([150 + wave, 110 + wave, 90 + 0.6 * wave], axis=-1)
+    strokes = (np.abs(y - 120) < 30) & (x > 60) & (x < 260) & (x % 30 < 5)
+    picture = np.dstack([np.rint(np.where(strokes[..., None], 255, ground)), np.full(strokes.shape, 255)])
+    visible = np.stack([~strokes, strokes]).astype(np.float32)
+    answer = Coarse(
+        visible=visible,
+        alpha=np.stack([np.ones_like(visible[0]), visible[1]]),
+        rgb=np.full((2, 240, 320, 3), 0.5, np.float32),
+        confidence=np.ones(2, np.float32),
+        label=strokes.astype(np.uint8),
+    )
+    bottom = lift(picture.astype(np.uint8), answer)[0]
+    assert np.abs(bottom.rgba[..., :3].astype(float) - ground)[strokes].mean() < 8

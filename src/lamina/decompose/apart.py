@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int, UInt8
 from scipy import ndimage
 
 from lamina.decompose.coarse import Coarse, seen_labels
+from lamina.decompose.letters import words
 from lamina.decompose.order import ordered
 from lamina.decompose.working import Working
 
@@ -29,7 +30,8 @@ _LEAST, _LEAST_FINE = 2.5e-3, 5e-4
 what a layer takes, not to be empty."""
 
 _LEADING = 0.6
-"""Lines of letters this share of their height apart are one block; words of a line, a whole height."""
+"""Lines of letters this share of their height apart are one block; words of a line, or what is beside a higher word, a
+whole height."""
 
 _TOUCHES = 0.05
 """A crumb has more than this share of its border on the upper layer that it goes with."""
@@ -60,13 +62,13 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
     free = origin.size - coarse.pinned
     if fine and free > 1 and working.odds is not None and not ((label > 0) & (label < free)).any():
         label = np.where((label == 0) & (working.odds < 1), 1, label).astype(np.uint8)
-    small = working.lines[::_STEP, ::_STEP]
-    label, of = _parted(label, small, free, origin.size, most, _LEAST)
+    letters = _lettering(label, working)
+    label, of = _parted(label, letters, free, origin.size, most, _LEAST)
     origin = origin[of]
     if fine:
-        label, of = _parted(label, np.zeros_like(small), origin.size - coarse.pinned, origin.size, most, _LEAST_FINE)
+        label, of = _parted(label, np.zeros_like(letters), origin.size - coarse.pinned, origin.size, most, _LEAST_FINE)
         origin = origin[of]
-    label = _without_crumbs(label, small, origin.size - coarse.pinned)
+    label = _without_crumbs(label, letters, origin.size - coarse.pinned)
     order = ordered(label[::_STEP, ::_STEP], origin.size - coarse.pinned, origin.size)
     origin, label = origin[order], np.argsort(order).astype(np.uint8)[label]
     return replace(
@@ -79,15 +81,22 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
     )
 
 
+def _lettering(label: UInt8[np.ndarray, "h w"], working: Working) -> Int[np.ndarray, "H W"]:
+    """Lines of letters, numbered from 1 up, and words that are none, from -1 down, every so many rows and columns."""
+    line, own = working.lines[::_STEP, ::_STEP], label[::_STEP, ::_STEP]
+    word = words(own, np.ascontiguousarray(working.rgb[::_STEP, ::_STEP]))
+    return np.where(line > 0, line, -word)
+
+
 def _without_crumbs(
-    label: UInt8[np.ndarray, "h w"], lines: Int[np.ndarray, "H W"], free: int
+    label: UInt8[np.ndarray, "h w"], letters: Int[np.ndarray, "H W"], free: int
 ) -> UInt8[np.ndarray, "h w"]:
     """Labels where what still lies apart in a layer, too small for any, goes with the upper layer that it touches most:
     the network saw that it stands out, not of what it is a part."""
     small, out = label[::_STEP, ::_STEP], label.copy()
     for number in range(1, free):
         own = small == number
-        parts, area = _lying_apart(own, lines)
+        parts, area = _lying_apart(own, letters)
         for crumb in np.argsort(-area, kind="stable")[1:]:
             if not 0 < area[crumb] < _LEAST_FINE * small.size:
                 continue
@@ -101,7 +110,7 @@ def _without_crumbs(
 
 
 def _parted(
-    label: UInt8[np.ndarray, "h w"], lines: Int[np.ndarray, "H W"], free: int, count: int, most: int, least: float
+    label: UInt8[np.ndarray, "h w"], letters: Int[np.ndarray, "H W"], free: int, count: int, most: int, least: float
 ) -> tuple[UInt8[np.ndarray, "h w"], Int[np.ndarray, " n"]]:
     """Labels where things apart have their own, and for each new label the one that it was."""
     area = np.bincount(label.ravel(), minlength=count)
@@ -110,7 +119,7 @@ def _parted(
         thing
         for number in range(1, free)
         if number not in empty
-        for thing in _things(label[::_STEP, ::_STEP], lines, number, least)[1:]
+        for thing in _things(label[::_STEP, ::_STEP], letters, number, least)[1:]
     ]
     things.sort(key=lambda thing: -thing.area)
     room = max(most, count) - count + len(empty)
@@ -134,9 +143,11 @@ def _parted(
     return out, np.array(origin)
 
 
-def _things(label: UInt8[np.ndarray, "h w"], lines: Int[np.ndarray, "h w"], number: int, least: float) -> list[_Thing]:
+def _things(
+    label: UInt8[np.ndarray, "h w"], letters: Int[np.ndarray, "h w"], number: int, least: float
+) -> list[_Thing]:
     """What lies apart in a layer and is large enough, the largest first."""
-    parts, area = _lying_apart(label == number, lines, label > number)
+    parts, area = _lying_apart(label == number, letters, label > number)
     order = np.argsort(-area, kind="stable")
     return [
         _Thing(layer=number, area=int(area[k]), parts=parts, number=int(k))
@@ -146,14 +157,17 @@ def _things(label: UInt8[np.ndarray, "h w"], lines: Int[np.ndarray, "h w"], numb
 
 
 def _lying_apart(
-    own: Bool[np.ndarray, "h w"], lines: Int[np.ndarray, "h w"], joining: Bool[np.ndarray, "h w"] | None = None
+    own: Bool[np.ndarray, "h w"], letters: Int[np.ndarray, "h w"], joining: Bool[np.ndarray, "h w"] | None = None
 ) -> tuple[Int[np.ndarray, "h w"], Int[np.ndarray, " n"]]:
     """Number what lies apart in a mask, unless `joining` joins it; with the areas, lettering's with what is between its
     letters."""
     reach = max(own.shape) // _APART
     wide: Any = cv2.dilate(own.astype(np.uint8), np.ones((reach + 1, reach + 1), np.uint8))
     filled = own.copy()
-    for rows, columns in filter(None, ndimage.find_objects(np.where(own, lines, 0))):
+    for rows, columns in filter(None, ndimage.find_objects(np.where(own & (letters < 0), -letters, 0))):
+        beside = rows.stop - rows.start
+        wide[rows, max(0, columns.start - beside) : columns.stop + beside] = 1
+    for rows, columns in filter(None, ndimage.find_objects(np.where(own & (letters > 0), letters, 0))):
         filled[rows, columns] = True
         height = rows.stop - rows.start
         above = max(0, rows.start - round(_LEADING * height)), max(0, columns.start - height)

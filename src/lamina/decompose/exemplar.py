@@ -67,10 +67,19 @@ _ISLAND = 0.01
 """Something known that lies in the hole for itself and is smaller than this share of the picture is a thing's scrap."""
 
 
-def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+_LOCAL = 16
+"""A ground is as restless as in a window of the longer side over this."""
+
+_RESTLESS = (2.5, 2.0)
+"""What is seen beside a thing is the ground's if it is off by at most so many of its deviations and levels."""
+
+
+def continue_ground(
+    colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"], beside: Bool[np.ndarray, "h w"] | None = None
+) -> Float[np.ndarray, "h w 3"]:
     """Colours (0-255) at every pixel: kept where `known` but for scraps, elsewhere a gradient's where nearly all lies
     on one, or all around the hole; else what goes on from side to side, more of what is known, and smooth where too
-    little is."""
+    little is. What is seen `beside` things may be dimmed by them; below letters on a restless ground it is heard."""
     if not known.any() or known.all():
         return membrane(colours, known)
     trend = gradient_of(colours, known)
@@ -78,12 +87,27 @@ def continue_ground(colours: Float[np.ndarray, "h w 3"], known: Bool[np.ndarray,
         return continue_along(trend, colours, known)
     colours, sound = with_even_holes(colours, _without_scraps(known))
     share = _share(~sound)[..., None]
-    smooth = bridge(colours, sound, membrane(colours, sound))
+    out = bridge(colours, sound, membrane(colours, sound))
     alike = _look_alike(colours, sound) if share.any() else None
-    if alike is None:
-        return smooth
-    inner = bridge(colours, _off(sound), alike + membrane(colours - alike, sound))
-    return smooth + share * (inner - smooth)
+    if alike is not None:
+        inner = bridge(colours, _off(sound), alike + membrane(colours - alike, sound))
+        out += share * (inner - out)
+    return out if beside is None else _seamless(out, colours, sound, beside & ~sound)
+
+
+def _seamless(out: Any, colours: Any, known: Any, beside: Any) -> Float[np.ndarray, "h w 3"]:
+    """The colours `out`, in shallow holes meeting what is seen beside these, but for what is off by more than the
+    ground is restless there: that is a shadow or glow too faint to have been told."""
+    window = (max(known.shape) // _LOCAL + 1,) * 2
+    grey = channel_sum(colours) / 3
+    weight = known.astype(np.float32)
+    share = np.maximum(cv2.blur(weight, window), 1e-6)
+    mean, square = (cv2.blur(values * weight, window) / share for values in (grey, np.square(grey)))
+    restless = np.sqrt(np.maximum(square - np.square(mean), 0))
+    off = np.abs(grey - channel_sum(out) / 3)
+    met = known | (beside & (off < _RESTLESS[0] * restless + _RESTLESS[1]))
+    _, holes, deep = deep_holes(~(known | beside))
+    return out + ~deep[holes][..., None] * membrane(colours - out, met)
 
 
 def _off(known: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

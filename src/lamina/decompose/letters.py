@@ -17,7 +17,7 @@ from scipy import ndimage, sparse
 
 from lamina.pixels import channel_max, channel_sum
 
-__all__ = ["lines", "printed"]
+__all__ = ["lines", "printed", "words"]
 
 _STROKE = 25
 """Letters are looked for among strokes narrower than the longer side over this, and two pixels."""
@@ -43,8 +43,12 @@ _GAP = 0.5
 _BESIDE, _PAPER = (9, 5), 12.0
 """What lies beside letters: off the soft rims, so many pixels wide in all; its standard deviation (0-255) at most."""
 
-_LEAST_LETTERS = 4
+_LEAST_LETTERS, _LEAST_IN_WORD = 4, 3
 _MOST_LETTERS = 1500
+
+_CARD, _SAME_SHAPE = 0.9, 0.08
+"""Share of its box that a thing fills, its holes included, from which it is rather a card than a letter; things that
+differ by less in that, holes left out, and in width by height, are one shape."""
 
 
 def lines(rgb: UInt8[np.ndarray, "h w 3"], regions: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
@@ -67,6 +71,17 @@ def lines(rgb: UInt8[np.ndarray, "h w 3"], regions: Int[np.ndarray, "h w"]) -> I
     used = np.bincount(out.ravel()) > 0
     used[0] = False
     return np.cumsum(used, dtype=np.int32)[out] * (out > 0)
+
+
+def words(label: UInt8[np.ndarray, "h w"], rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
+    """Number the words that one upper label shows from 1 on, their letters as high as they may be; 0 is the rest."""
+    out = np.zeros(label.shape, np.int32)
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+    for number in range(1, int(label.max()) + 1):
+        found = _Parts.of(label, number, lab)
+        word = found.words()
+        out = np.where(word[found.parts] > 0, word[found.parts] + out.max(), out)
+    return out
 
 
 def printed(rgb: UInt8[np.ndarray, "h w 3"], number: Int[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -132,10 +147,7 @@ class _Parts:
         cls, rgb: UInt8[np.ndarray, "h w 3"], lab: UInt8[np.ndarray, "h w 3"], regions: Int[np.ndarray, "h w"]
     ) -> "_Parts":
         """Regions of one colour and of a letter's height, with strong edges."""
-        spans: Any = ndimage.find_objects(regions + 1)
-        boxes = np.array(
-            [(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in spans], np.float32
-        ).T
+        boxes = np.array([_sides(span) for span in ndimage.find_objects(regions + 1)], np.float32).T
         low = boxes[1] - boxes[0] < _LETTER[1] * max(lab.shape)
         number = np.where(low, np.cumsum(low), 0)
         parts, count = number[regions], int(low.sum()) + 1
@@ -154,14 +166,57 @@ class _Parts:
         boxes = np.concatenate([np.zeros((4, 1), np.float32), boxes[:, low]], axis=1)
         return cls(parts=parts, boxes=boxes, area=area, colour=colour)
 
+    @classmethod
+    def of(cls, label: UInt8[np.ndarray, "h w"], number: int, lab: UInt8[np.ndarray, "h w 3"]) -> "_Parts":
+        """What hangs together in a label, be it below others that lie on it."""
+        whole: Any = cv2.connectedComponents((label >= number).astype(np.uint8), connectivity=8)[1]
+        parts = np.where(label == number, whole, 0)
+        spans: Any = ndimage.find_objects(parts)
+        boxes = np.array([(0, 0, 0, 0), *(_sides(span) for span in spans)], np.float32).T
+        inked = np.nonzero(parts)
+        of = parts[inked]
+        area = np.bincount(of, minlength=len(spans) + 1).astype(np.float32)
+        return cls(parts=parts, boxes=boxes, area=area, colour=_means(lab[inked].astype(np.float32), of, area.size))
+
+    def words(self) -> Int[np.ndarray, " n"]:
+        """The number of the word that a part is a letter of, from 1 on; 0 for none."""
+        number = np.zeros(self.area.size, np.int32)
+        found = self._letters(np.inf)
+        alike = self._alike(found)
+        groups, group = sparse.csgraph.connected_components(sparse.csr_matrix(alike), directed=False)
+        for word in np.flatnonzero(np.bincount(group, minlength=groups) >= _LEAST_IN_WORD):
+            own = found[group == word]
+            if np.median([self._fills(part) for part in own]) < _CARD and self._differ(own):
+                number[own] = number.max() + 1
+        return number
+
+    def _differ(self, parts: Int[np.ndarray, " m"]) -> bool:
+        """Whether they are not one shape again and again, as marks of a list and icons' discs are."""
+        top, bottom, left, right = self.boxes[:, parts]
+        height, width = bottom - top, right - left
+        return bool(np.ptp(width / height) > _SAME_SHAPE or np.ptp(self.area[parts] / (height * width)) > _SAME_SHAPE)
+
+    def _fills(self, part: int) -> float:
+        """Share of its box that a part fills, its holes included."""
+        top, bottom, left, right = self.boxes[:, part].astype(int)
+        shape = (self.parts[top:bottom, left:right] == part).astype(np.uint8)
+        outlines: Any = cv2.findContours(shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+        cv2.drawContours(shape, outlines, -1, 1, cv2.FILLED)
+        return float(shape.mean())
+
+    def _alike(self, found: Int[np.ndarray, " m"]) -> Bool[np.ndarray, "m m"]:
+        """Which parts are of one colour and height, and side by side."""
+        colour = self.colour[found]
+        near = channel_sum(np.square(colour[:, None] - colour)) < _LIKE**2
+        return _in_one_row(*self.boxes[:, found]) & near
+
     def lines(self, lab: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, " n"]:
         """The number of the line that a part belongs to, from 1 on; 0 for none."""
         number = np.zeros(self.area.size, np.int32)
         found = self._letters(max(lab.shape))
         if found.size < _LEAST_LETTERS:
             return number
-        colour = self.colour[found]
-        alike = _in_one_row(*self.boxes[:, found]) & (channel_sum(np.square(colour[:, None] - colour)) < _LIKE**2)
+        alike = self._alike(found)
         groups, group = sparse.csgraph.connected_components(sparse.csr_matrix(alike), directed=False)
         for line in np.flatnonzero(np.bincount(group, minlength=groups) >= _LEAST_LETTERS):
             own = found[group == line]
@@ -176,7 +231,7 @@ class _Parts:
             number[own] = number[marks & (number == 0)] = number.max() + 1
         return number
 
-    def _letters(self, side: int) -> Int[np.ndarray, " m"]:
+    def _letters(self, side: float) -> Int[np.ndarray, " m"]:
         """Parts that may be letters, the largest first."""
         top, bottom, left, right = self.boxes
         height, width = bottom - top, right - left
@@ -185,6 +240,11 @@ class _Parts:
         letter[0] = False
         found = np.flatnonzero(letter)
         return found[np.argsort(-self.area[found], kind="stable")[:_MOST_LETTERS]]
+
+
+def _sides(span: tuple[slice, slice] | None) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of a part, if there is any of it."""
+    return (0, 0, 0, 0) if span is None else (span[0].start, span[0].stop, span[1].start, span[1].stop)
 
 
 def _means(values: Any, of: Int[np.ndarray, " m"], count: int) -> Float[np.ndarray, "n c"]:

@@ -93,15 +93,17 @@ def _sheets(
     veiled = np.zeros(borders.label.shape, bool) if veil is None else veil.seen(borders.label.shape)
     for number in range(len(coarse.visible)):
         clean = clean_parts(borders, number, picture, around if number else None)
+        far = None
         if number == 0:
-            clean = far_parts(borders, clean & ~veiled)
+            clean &= ~veiled
+            far = far_parts(borders, clean)
         whole = _whole_alpha(number, borders.label, coarse.alpha[number])
         if number == 0 and opacity is not None:
-            whole = _continued_opacity(opacity, clean)
+            whole = _continued_opacity(opacity, clean if far is None else far)
         own = borders.upper if veil is None else veil.owner
         box = _box((whole > 0) | (veiled & (own == number)), whole=number == 0)
         guess = 255 * coarse.rgb[number].astype(np.float32)
-        sheet = _sheet(picture, clean, whole, guess, box, continue_colours if number else continue_ground)
+        sheet = _sheet(picture, clean, far, whole, guess, box)
         sheets.append(sheet)
         below = (borders.lower == number)[sheet.rows, sheet.columns]
         colour = _enlarged(sheet.colour[..., :3], below.shape)
@@ -112,11 +114,12 @@ def _sheets(
 def _sheet(
     picture: Any,
     clean: Any,
+    far: Any | None,
     whole: Any,
     guess: Any,
     part: tuple[slice, slice],
-    continued: Callable[[Any, Any], Any],
 ) -> Sheet:
+    """A layer's sheet from where it is `clean`; of the ground's only what is `far` from things is surely its own."""
     known = clean[part].astype(np.uint8)
     size = ((known.shape[1] + 1) // 2, (known.shape[0] + 1) // 2)
     share = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
@@ -126,10 +129,13 @@ def _sheet(
         for v in (shown, cv2.multiply(shown, shown))
     )
     seen = share > 0
-    if seen.any():
-        colour = continued(mean, seen)
-    else:
+    if not seen.any():
         colour = cv2.resize(resized(guess, (picture.shape[1], picture.shape[0]))[part], size)
+    elif far is None:
+        colour = continue_colours(mean, seen)
+    else:
+        sure = cv2.resize(far[part].astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+        colour = continue_ground(mean, sure, seen)
     colour = np.clip(colour, 0, 255)
     variance = _variance(mean, mean_square, seen)
     return Sheet(rows=part[0], columns=part[1], colour=np.dstack([colour, variance]), whole=whole[part])
