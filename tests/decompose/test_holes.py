@@ -5,11 +5,16 @@ import numpy as np
 import pytest
 
 from lamina.decompose.coarse import Coarse, seen_labels
-from lamina.decompose.holes import hold
+from lamina.decompose.holes import hold as hold_in
 from lamina.decompose.working import Working
 
+SIZE = 120 * 160
 NO_LETTERS = np.zeros((120, 160), bool)
 HOLE = (slice(40, 80), slice(50, 110))
+
+
+def hold(label: np.ndarray, weight: np.ndarray, letters: np.ndarray, canvas: int = SIZE) -> np.ndarray:
+    return hold_in(label, weight, letters, canvas)
 
 
 def framed(number: int = 1) -> np.ndarray:
@@ -32,6 +37,13 @@ def test_a_hole_is_the_things_where_the_network_sees_no_ground(weight: float, nu
     held = hold(framed(2), seen(weight), NO_LETTERS)
     assert (held[HOLE] == number).all()
     assert np.array_equal(np.delete(held, np.s_[40:80], axis=0), np.delete(framed(2), np.s_[40:80], axis=0))
+
+
+def test_holes_too_small_for_a_network_to_see_stay_open() -> None:
+    """As gaps between hairs do."""
+    canvas = int(2400 / 3e-4)
+    assert np.array_equal(hold(framed(), seen(1), NO_LETTERS, canvas + 10), framed())
+    assert (hold(framed(), seen(1), NO_LETTERS, canvas - 10)[HOLE] == 1).all()
 
 
 def test_what_the_picture_cuts_off_is_no_hole() -> None:

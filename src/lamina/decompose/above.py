@@ -103,7 +103,7 @@ def in_box(working: Working, box: Box, object_weight: Float[np.ndarray, "h w"]) 
     shown, own = differs[regions], (differs & own)[regions]
     if (own & inside).sum() > _ALONE * (shown & inside).sum():
         shown = own | _outlines(regions, shown & ~own, own, max(rgb.shape) // _STROKE)
-    shown = hold(shown.astype(np.uint8), weight, working.lines[part] > 0) > 0
+    shown = hold(shown.astype(np.uint8), weight, working.lines[part] > 0, working.lines.size) > 0
     found = _own_parts(shown, inside, open_sides)
     if found.sum() < LEAST:
         return None

@@ -65,7 +65,7 @@ def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
     settled = join_moved(settled, small, whole)
     label = _off_ground(close_gaps(join_pieces(settled, small), small), working, weights)
     something = 1 - resized(coarse.visible[0].astype(np.float32), (label.shape[1], label.shape[0]))
-    return hold(label, something, letters)
+    return hold(label, something, letters, label.size)
 
 
 def _off_ground(

@@ -19,21 +19,25 @@ _SURE = 0.5
 _ENCLOSED = 0.9
 """Share of a hole's border that lies on one thing, from which it is that thing's."""
 
+_LEAST = 3e-4
+"""Share of the canvas that a hole takes at least: of smaller ones, as gaps between hairs, a network sees nothing."""
+
 _LIKE_HEIGHT, _CLOSE, _MOST_LETTERS = 0.7, 0.6, 1000
 """Letters of a row: the lower one's share of the higher one's height, and of the height at which they overlap; how far
 apart, in shares of their height; how many are looked at."""
 
 
 def hold(
-    label: UInt8[np.ndarray, "h w"], weight: Float[np.ndarray, "h w"], lines: Bool[np.ndarray, "h w"]
+    label: UInt8[np.ndarray, "h w"], weight: Float[np.ndarray, "h w"], lines: Bool[np.ndarray, "h w"], canvas: int
 ) -> UInt8[np.ndarray, "h w"]:
     """Labels where holes in a thing through which a network sees no ground (0) are the thing's, but for those in
-    letters. `weight` is how surely it sees something else there, 0-1; `lines` is where letters are known to be."""
+    letters. `weight` is how surely it sees something else there, 0-1; `lines` is where letters are known to be; what is
+    looked at may be a part of a `canvas` of so many pixels."""
     ground = label == 0
     found: Any = cv2.connectedComponents(np.pad(ground, 1, constant_values=True).astype(np.uint8), connectivity=4)
     count, holes = found[0], found[1][1:-1, 1:-1]
     area = np.maximum(np.bincount(holes.ravel(), minlength=count), 1)
-    held = np.bincount(holes.ravel(), weight.ravel(), count) > _SURE * area
+    held = (np.bincount(holes.ravel(), weight.ravel(), count) > _SURE * area) & (area > _LEAST * canvas)
     held[[0, found[1][0, 0]]] = False
     if not held.any():
         return label
