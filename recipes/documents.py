@@ -1,8 +1,9 @@
-"""The real documents that the embedded checkpoint learned from, out of clones of their repositories.
+"""The real documents that the embedded checkpoint learned from and is measured on, out of clones of their repositories.
 
     python -m recipes.documents CLONES OUT
     lamina data harvest OUT/train -o SHARDS/train --refuse PICTURES
     lamina data harvest OUT/validation -o SHARDS/validation --refuse PICTURES
+    lamina data harvest OUT/test -o SHARDS/test --refuse PICTURES
 
 recipes/documents.jsonl lists repository, commit, path, licence and SHA-256 of every file; CLONES holds each repository
 as OWNER+NAME (a work tree or a bare one). XCF files become PSD by Debian's GIMP 2.10. What is missing, or is another
@@ -32,7 +33,7 @@ _AS_PSD = """
 
 
 def gather(clones: Path, out: Path) -> list[str]:
-    """Write the listed files of both splits under `out`; return what could not be had, in words."""
+    """Write the listed files of all splits under `out`; return what could not be had, in words."""
     missing: list[str] = []
     for line in _LIST.read_text("utf-8").splitlines():
         entry = json.loads(line)

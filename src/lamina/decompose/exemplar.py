@@ -96,8 +96,8 @@ def continue_ground(
 
 
 def _seamless(out: Any, colours: Any, known: Any, beside: Any) -> Float[np.ndarray, "h w 3"]:
-    """The colours `out`, in shallow holes meeting what is seen beside these, but for what is off by more than the
-    ground is restless there: that is a shadow or glow too faint to have been told."""
+    """The colours `out`, shallow holes filled once more from what is seen beside them too, but for what is off by more
+    than the ground is restless there: that is a shadow or glow too faint to have been told."""
     window = (max(known.shape) // _LOCAL + 1,) * 2
     grey = channel_sum(colours) / 3
     weight = known.astype(np.float32)
@@ -107,7 +107,8 @@ def _seamless(out: Any, colours: Any, known: Any, beside: Any) -> Float[np.ndarr
     off = np.abs(grey - channel_sum(out) / 3)
     met = known | (beside & (off < _RESTLESS[0] * restless + _RESTLESS[1]))
     _, holes, deep = deep_holes(~(known | beside))
-    return out + ~deep[holes][..., None] * membrane(colours - out, met)
+    close = bridge(colours, met, membrane(colours, met))
+    return np.where(deep[holes][..., None], out, close)
 
 
 def _off(known: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
