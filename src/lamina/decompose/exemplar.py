@@ -66,7 +66,6 @@ _OFF = 40
 _ISLAND = 0.01
 """Something known that lies in the hole for itself and is smaller than this share of the picture is a thing's scrap."""
 
-
 _LOCAL = 16
 """A ground is as restless as in a window of the longer side over this."""
 

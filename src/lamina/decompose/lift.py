@@ -93,13 +93,13 @@ def _sheets(
     veiled = np.zeros(borders.label.shape, bool) if veil is None else veil.seen(borders.label.shape)
     for number in range(len(coarse.visible)):
         clean = clean_parts(borders, number, picture, around if number else None)
+        whole = _whole_alpha(number, borders.label, coarse.alpha[number])
         far = None
         if number == 0:
             clean &= ~veiled
             far = far_parts(borders, clean)
-        whole = _whole_alpha(number, borders.label, coarse.alpha[number])
-        if number == 0 and opacity is not None:
-            whole = _continued_opacity(opacity, clean if far is None else far)
+            if opacity is not None:
+                whole = _continued_opacity(opacity, far)
         own = borders.upper if veil is None else veil.owner
         box = _box((whole > 0) | (veiled & (own == number)), whole=number == 0)
         guess = 255 * coarse.rgb[number].astype(np.float32)
