@@ -20,7 +20,7 @@ from lamina.decompose.refine import settle
 from lamina.decompose.regions import part_where_sure, vote
 from lamina.decompose.working import Working
 
-__all__ = ["Coarse", "resized", "seen_labels", "visible_weights"]
+__all__ = ["Coarse", "enlarged_weights", "resized", "seen_labels", "visible_weights"]
 
 
 _MOSTLY_GROUND, _MOSTLY_OFF, _SEEN = 0.5, 0.7, 0.06
@@ -44,6 +44,8 @@ class Coarse:
     """How many of the topmost layers are what a caller asked for; what they show stands firm."""
     label: UInt8[np.ndarray, "H W"] | None = None
     """Who is seen at each working pixel, where that has been settled."""
+    odds: Float[np.ndarray, "H W"] | None = None
+    """Factors on the ground's weight at each working pixel, where they have been read (`reader`); else colour's own."""
 
 
 def seen_labels(working: Working, coarse: Coarse) -> UInt8[np.ndarray, "h w"]:
@@ -95,13 +97,19 @@ def _off_ground(
 
 
 def visible_weights(working: Working, coarse: Coarse) -> Float[np.ndarray, "L h w"]:
-    """The network's visible weights at working size, the ground's helped by colour."""
-    size = (working.rgb.shape[1], working.rgb.shape[0])
-    weights = np.stack([resized(weight, size) for weight in coarse.visible.astype(np.float32)])
-    if working.odds is not None:
-        weights[0] *= working.odds
+    """The network's visible weights at working size, the ground's helped by what was read, or by colour."""
+    weights = enlarged_weights(working, coarse)
+    odds = working.odds if coarse.odds is None else coarse.odds
+    if odds is not None:
+        weights[0] *= odds
         weights /= weights.sum(axis=0)
     return weights
+
+
+def enlarged_weights(working: Working, coarse: Coarse) -> Float[np.ndarray, "L h w"]:
+    """The network's visible weights at working size."""
+    size = (working.rgb.shape[1], working.rgb.shape[0])
+    return np.stack([resized(weight, size) for weight in coarse.visible.astype(np.float32)])
 
 
 def resized(values: Any, size: tuple[int, int]) -> Any:

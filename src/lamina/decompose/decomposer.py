@@ -22,6 +22,7 @@ from lamina.decompose.exact import Fidelity, make_exact
 from lamina.decompose.judge import Verdict, judge
 from lamina.decompose.lift import lift
 from lamina.decompose.naming import Namer
+from lamina.decompose.reader import GroundReader
 from lamina.decompose.splitting import SplitPlan, plan_split
 from lamina.decompose.steer import check_places, steer
 from lamina.decompose.tidy import Tidied, tidy
@@ -107,12 +108,14 @@ class Decomposer:
         device: torch.device | None = None,
         namer: Namer | None = None,
     ) -> None:
-        """`network` is a compact network or anything that looks; `namer` may know better names than the rules."""
+        """`network` is a compact network, whose grounds are read by what the package has learned of its answers, or
+        anything that looks; `namer` may know better names than the rules."""
         self.looker: Looker = (
             Compact(network, name=name or "unnamed", device=device or torch.device("cpu"))
             if isinstance(network, SmallNet)
             else network
         )
+        self.reader = GroundReader.load(embedded("ground")) if isinstance(network, SmallNet) else None
         self.namer = namer
 
     @property
@@ -222,7 +225,9 @@ class Decomposer:
             rest = replace(rest, layers=max(1, options.layers - options.regions))
         else:
             rest = replace(rest, max_layers=max(1, options.max_layers - options.regions))
-        coarse = self.looker.look(rgba, rest, attempt)
+        coarse, _ = together(lambda: self.looker.look(rgba, rest, attempt), working.tell)
+        if self.reader is not None:
+            coarse = self.reader.read(working, coarse)
         steered = steer(rgba, coarse, options, working=working)
         return steered.coarse, steered.warnings
 
@@ -272,7 +277,7 @@ class Decomposer:
     ) -> _Stack:
         """One look, carried through."""
         working = Working(rgba)
-        (coarse, warnings), _ = together(lambda: self._steered(rgba, options, attempt, working), working.tell)
+        coarse, warnings = self._steered(rgba, options, attempt, working)
         _tell(on_step, "model")
         coarse = _set_apart(working, coarse, options)
         layers = lift(rgba, coarse, working=working)
@@ -320,9 +325,9 @@ def _tell(on_step: Callable[[int, int], None] | None, stage: str) -> None:
         on_step(STAGES.index(stage) + 1, len(STAGES))
 
 
-def embedded() -> Path:
-    """Where the checkpoint of the package lies."""
-    return Path(__file__).resolve().parent.parent / "weights" / "small.safetensors"
+def embedded(name: str = "small") -> Path:
+    """Where a checkpoint of the package lies: `small`, the compact network, or `ground`, which reads its answers."""
+    return Path(__file__).resolve().parent.parent / "weights" / f"{name}.safetensors"
 
 
 def device_named(name: str) -> torch.device:
