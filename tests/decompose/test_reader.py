@@ -42,12 +42,12 @@ def always(added: float) -> GroundReader:
     return GroundReader(net)
 
 
-def test_one_that_has_learned_nothing_leaves_the_network_its_say() -> None:
+def test_one_that_has_learned_nothing_leaves_the_network_its_say_where_colour_disagrees() -> None:
     rgba, thing = card()
     told = answer(thing, 0.3)
     read = always(0.0).read(Working(rgba), told)
     assert read.odds is not None
-    assert np.allclose(read.odds, 1)
+    assert read.odds[70, 220] == pytest.approx(1)
     assert np.allclose(visible_weights(Working(rgba), read)[0, 70, 220], 0.3, atol=0.01)
 
 
@@ -68,6 +68,16 @@ def test_pictures_with_alpha_and_single_layers_stay_as_they_are() -> None:
     assert always(1.0).read(Working(rgba), told) is told
     one = Coarse(visible=told.visible[:1], alpha=told.alpha[:1], rgb=told.rgb[:1], confidence=np.ones(1))
     assert always(1.0).read(Working(page()), one) is one
+
+
+def test_where_colour_agrees_and_is_surer_it_has_its_say() -> None:
+    rgba, thing = card()
+    rgba[thing] = (40, 60, 90, 255)
+    told = answer(thing, 0.4)
+    read = always(0.2).read(Working(rgba), told)
+    assert read.odds is not None
+    assert read.odds[70, 220] == pytest.approx(1 / np.e, rel=0.02)
+    assert read.odds[10, 10] == pytest.approx(np.e, rel=0.02)
 
 
 def test_a_picture_that_would_be_left_without_ground_stays_as_it_is() -> None:

@@ -35,6 +35,8 @@ class RegionGraph:
     """Number of every pixel's region."""
     said: Float[np.ndarray, " n"]
     """Log odds of being ground, as a network says."""
+    by_colour: Float[np.ndarray, " n"]
+    """The same, helped by what colour tells."""
     region: Float[np.ndarray, "n 30"]
     area: Float[np.ndarray, " n"]
     """Share of the picture."""
@@ -55,7 +57,8 @@ def log_odds(share: Any) -> Any:
 def region_graph(working: Working, coarse: Coarse) -> RegionGraph:
     """The regions, as `coarse.seen_labels` is about to let them vote."""
     weights = enlarged_weights(working, coarse)
-    regions = part_where_sure(working.regions, visible_weights(working, coarse))
+    helped = visible_weights(working, coarse)
+    regions = part_where_sure(working.regions, helped)
     flat, count = regions.ravel(), int(regions.max()) + 1
     pixels = np.bincount(flat, minlength=count).astype(np.float32)
 
@@ -65,7 +68,6 @@ def region_graph(working: Working, coarse: Coarse) -> RegionGraph:
     ground, upper = mean(weights[0]), np.zeros(count)
     for weight in weights[1:]:
         np.maximum(upper, mean(weight), out=upper)
-    reached, near = working.ground
     rim = np.zeros(regions.shape, bool)
     rim[[0, -1]] = rim[:, [0, -1]] = True
     on_rim = np.bincount(regions[rim], minlength=count)
@@ -80,7 +82,7 @@ def region_graph(working: Working, coarse: Coarse) -> RegionGraph:
         mean(log_odds(weights[0])),
         4 * np.sqrt(np.maximum(mean(np.square(weights[0])) - np.square(ground), 0)),
         log_odds(upper),
-        *(mean(mask) for mask in (reached, near, working.printed, working.lines > 0)),
+        *(mean(mask) for mask in (*working.ground, working.printed, working.lines > 0)),
         np.log(area) / 3,
         on_rim / rim.sum(),
         on_rim / (border + on_rim),
@@ -88,14 +90,13 @@ def region_graph(working: Working, coarse: Coarse) -> RegionGraph:
         *_place(regions, mean, area),
         np.log(np.square(border) / pixels) / 2 - 1.5,
         spread.max(axis=1) / 10,
-        _away(colour, _middle(colour, np.square(ground) * pixels)),
-        _away(colour, np.median(lab[rim], axis=0)),
+        np.log1p(_away(colour, _middle(colour, np.square(ground) * pixels))) - 2,
+        np.log1p(_away(colour, np.median(lab[rim], axis=0))) - 2,
     ]
     everywhere = [
         weights[0].mean(),
-        reached.mean(),
-        near.mean(),
-        reached[rim].mean(),
+        *(mask.mean() for mask in working.ground),
+        working.ground[0][rim].mean(),
         weights[0][rim].mean(),
         float(working.odds is not None),
         np.log(len(weights)),
@@ -103,10 +104,11 @@ def region_graph(working: Working, coarse: Coarse) -> RegionGraph:
         weights.max(axis=0).mean(),
     ]
     share = np.stack([length / border[first], length / border[second]])
-    differ = np.log1p(np.sqrt(np.square(colour[first] - colour[second]).sum(axis=1))) - 2
+    differ = np.log1p(_away(colour[first], colour[second])) - 2
     return RegionGraph(
         regions=regions,
         said=said.astype(np.float32),
+        by_colour=log_odds(mean(helped[0])).astype(np.float32),
         region=np.stack(own + [np.full(count, value) for value in everywhere], axis=1).astype(np.float32),
         area=area.astype(np.float32),
         rim=(on_rim / rim.sum()).astype(np.float32),
@@ -153,5 +155,5 @@ def _middle(colour: Float[np.ndarray, "n 3"], weight: Float[np.ndarray, " n"]) -
 
 
 def _away(colour: Float[np.ndarray, "n 3"], other: Any) -> Float[np.ndarray, " n"]:
-    """How far (Lab units, 8 bit) the colours are from one, as logarithm."""
-    return np.log1p(np.sqrt(np.square(colour - other).sum(axis=1))) - 2
+    """How far (Lab units, 8 bit) the colours are from one."""
+    return np.sqrt(np.square(colour - other).sum(axis=1))
