@@ -1,9 +1,10 @@
 """What it would be worth to get one half of an answer right: the ground, or the parting of all the rest.
 
-    python benchmarks/halves.py DOCUMENTS [--limit N]
+    python benchmarks/halves.py DOCUMENTS [--limit N] [--by-colour]
 
 The small network is told the true number of layers; each half of what it says is replaced by the truth in turn, then
-both, and the answer is lifted. Prints Layer-F and ground error of each, means over the documents, as JSON.
+both, and the answer is lifted. Prints Layer-F and ground error of each, means over the documents, as JSON. With
+`--by-colour` the ground is not read but only helped by colour, as for networks of other kinds.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -77,7 +78,7 @@ def _continued(rest: Any, known: Any) -> Any:
     return rest.reshape(len(rest), -1)[:, where[number]]
 
 
-def measure(documents: Path, limit: int | None = None) -> dict[str, dict[str, float]]:
+def measure(documents: Path, limit: int | None = None, *, by_colour: bool = False) -> dict[str, dict[str, float]]:
     """Mean Layer-F and ground error by what is true."""
     network = Decomposer.load("small", device="cpu")
     scores: dict[str, list[Any]] = {}
@@ -87,7 +88,7 @@ def measure(documents: Path, limit: int | None = None) -> dict[str, dict[str, fl
         layers = [canvas for _, canvas in seen_layers(document)]
         truth, working = reduce_stack(layers), Working(rgba)
         said = network.looker.look(rgba, DecomposeOptions(layers=min(_MOST, len(layers))))
-        if network.reader is not None:
+        if network.reader is not None and not by_colour:
             said = network.reader.read(working, said)
         said = replace(said, visible=visible_weights(working, said))
         size = (working.rgb.shape[1], working.rgb.shape[0])
@@ -113,8 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("documents", type=Path, help="folder of layered documents")
     parser.add_argument("--limit", type=int, help="only the first N documents")
+    parser.add_argument("--by-colour", action="store_true", help="do not read the ground")
     options = parser.parse_args(arguments)
-    print(json.dumps(measure(options.documents, options.limit), indent=2))
+    found = measure(options.documents, options.limit, by_colour=options.by_colour)
+    print(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

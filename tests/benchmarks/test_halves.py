@@ -41,6 +41,12 @@ def test_each_half_is_worth_something(halves, documents) -> None:
         assert found["said"]["layer_f"] - 0.02 <= found[half]["layer_f"]
 
 
+def test_without_reading_the_truth_is_worth_the_same(halves, documents) -> None:
+    read, by_colour = (halves.measure(documents, by_colour=colour) for colour in (False, True))
+    assert by_colour["both"] == read["both"]
+    assert by_colour["ground"] == read["ground"]
+
+
 def test_what_lies_nowhere_is_continued(halves) -> None:
     rest = np.zeros((2, 4, 8), np.float32)
     rest[0, :, :2], rest[1, :, 6:] = 1, 1
