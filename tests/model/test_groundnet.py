@@ -55,6 +55,18 @@ def test_a_region_hears_its_neighbours() -> None:
     assert torch.allclose(after[2:], before[2:], atol=1e-6)
 
 
+def test_what_lies_along_more_of_the_border_is_heard_more() -> None:
+    net, (region, area, rim, _, border, _) = taught(), graph(borders=1)
+    pairs = torch.tensor([[0], [1]])
+
+    def told(share: float) -> torch.Tensor:
+        with torch.inference_mode():
+            return net(region, area * 0, rim * 0, pairs, border, torch.tensor([[share], [0.5]]))
+
+    alone, little, much = told(0.0), told(0.2), told(1.0)
+    assert (much - alone)[0].abs() > (little - alone)[0].abs() > 0
+
+
 def test_a_picture_of_one_region_has_no_borders() -> None:
     net, (region, area, rim, *_) = taught(), graph(regions=1)
     none = torch.zeros(2, 0, dtype=torch.int64)
