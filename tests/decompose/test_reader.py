@@ -80,6 +80,18 @@ def test_where_colour_agrees_and_is_surer_it_has_its_say() -> None:
     assert read.odds[10, 10] == pytest.approx(np.e, rel=0.02)
 
 
+def test_colour_keeps_a_thing_but_makes_no_ground_where_it_is_surer() -> None:
+    rgba, thing = card()
+    told = answer(thing, 0.3)
+    read = always(0.8).read(Working(rgba), told)  # -0.85 said, 0.15 by colour, -0.05 read
+    assert read.odds is not None
+    assert read.odds[70, 220] == pytest.approx(np.exp(0.8), rel=0.02)
+    rgba[thing] = (40, 60, 90, 255)
+    kept = always(1.0).read(Working(rgba), told)  # -1.85 by colour, 0.15 read
+    assert kept.odds is not None
+    assert kept.odds[70, 220] == pytest.approx(1 / np.e, rel=0.05)
+
+
 def test_a_picture_that_would_be_left_without_ground_stays_as_it_is() -> None:
     rgba, thing = card()
     told = answer(thing, 0.5)

@@ -43,9 +43,9 @@ class GroundReader:
         return cls(network)
 
     def read(self, working: Working, coarse: Coarse) -> Coarse:
-        """The answer with odds for the ground, region by region, instead of those by colour alone, but where both agree
-        and colour is surer; one for a picture with alpha, of a single layer, or that would leave hardly any ground,
-        stays as it is."""
+        """The answer with odds for the ground, region by region, instead of those by colour alone, but where colour is
+        surer and does not take for ground what was read as a thing; one for a picture with alpha, of a single layer, or
+        that would leave hardly any ground, stays as it is."""
         if not working.opaque or len(coarse.visible) == 1:
             return coarse
         graph = region_graph(working, coarse)
@@ -54,7 +54,7 @@ class GroundReader:
         told = np.clip(graph.said + added, -_SURE, _SURE)
         if graph.area[told > 0].sum() < _LEAST:
             return coarse
-        surer = (told * graph.by_colour > 0) & (np.abs(graph.by_colour) > np.abs(told))
+        surer = (np.abs(graph.by_colour) > np.abs(told)) & ((graph.by_colour < 0) | (told > 0))
         told = np.where(surer, graph.by_colour, told)
         return replace(coarse, odds=np.exp(told - graph.said).astype(np.float32)[graph.regions])
 
