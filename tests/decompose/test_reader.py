@@ -83,9 +83,9 @@ def test_where_colour_agrees_and_is_surer_it_has_its_say() -> None:
 def test_colour_keeps_a_thing_but_makes_no_ground_where_it_is_surer() -> None:
     rgba, thing = card()
     told = answer(thing, 0.3)
-    read = always(0.8).read(Working(rgba), told)  # -0.85 said, 0.15 by colour, -0.05 read
+    read = always(0.72).read(Working(rgba), told)  # -0.8 said, 0.2 by colour, -0.08 read
     assert read.odds is not None
-    assert read.odds[70, 220] == pytest.approx(np.exp(0.8), rel=0.02)
+    assert read.odds[70, 220] == pytest.approx(np.exp(0.72), rel=0.02)
     rgba[thing] = (40, 60, 90, 255)
     kept = always(1.0).read(Working(rgba), told)  # -1.85 by colour, 0.15 read
     assert kept.odds is not None
