@@ -21,7 +21,7 @@ import numpy as np
 import oracle
 from jaxtyping import Float, UInt8
 
-from lamina.decompose.apart import set_apart
+from lamina.decompose.apart import fill_up, set_apart
 from lamina.decompose.coarse import Coarse, resized, visible_weights
 from lamina.decompose.decomposer import Decomposer
 from lamina.decompose.lift import lift
@@ -93,7 +93,8 @@ def measure(documents: Path, limit: int | None = None, *, by_colour: bool = Fals
         said = replace(said, visible=visible_weights(working, said))
         size = (working.rgb.shape[1], working.rgb.shape[0])
         for name, answer in answers(said, oracle.coarse(layers, area=_AREA), size).items():
-            stack = _stack(rgba, set_apart(working, answer, len(layers), fine=True), working)
+            told = fill_up(working, set_apart(working, answer, len(layers), fine=True), len(layers))
+            stack = _stack(rgba, told, working)
             scores.setdefault(name, []).append(score_reduced(reduce_stack(stack), truth))
     return {
         name: {

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from lamina.decompose.apart import set_apart
+from lamina.decompose.apart import fill_up, set_apart
 from lamina.decompose.coarse import Coarse
 from lamina.decompose.exact import make_exact
 from lamina.decompose.lift import lift
@@ -56,7 +56,7 @@ def decompose(
 ) -> list[UInt8[np.ndarray, "h w 4"]]:
     """Full-canvas layers, bottom first, that the read-out makes of perfect coarse answers."""
     working = Working(rgba)
-    told = set_apart(working, coarse(true, area=area), len(true), fine=True)
+    told = fill_up(working, set_apart(working, coarse(true, area=area), len(true), fine=True), len(true))
     layers, _ = make_exact(rgba, lift(rgba, told, working=working))
     return [flatten_nodes([layer], Box(0, 0, rgba.shape[1], rgba.shape[0])) for layer in layers]
 

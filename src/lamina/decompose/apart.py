@@ -16,11 +16,12 @@ from jaxtyping import Bool, Int, UInt8
 from scipy import ndimage
 
 from lamina.decompose.coarse import Coarse, seen_labels
+from lamina.decompose.laid_on import LaidOn, lettering_on, parts_on
 from lamina.decompose.letters import words
 from lamina.decompose.order import ordered
 from lamina.decompose.working import Working
 
-__all__ = ["set_apart"]
+__all__ = ["fill_up", "set_apart", "shown"]
 
 _APART = 50
 """Things lie apart when they are farther from each other than the longer side over this."""
@@ -51,34 +52,132 @@ class _Thing:
 
 
 def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False) -> Coarse:
-    """The answer with its labels settled and things that lie apart as layers, the largest first, up to `most` layers.
+    """The answer with its labels settled and lettering on cards and things that lie apart as layers, the largest first,
+    up to `most` layers.
 
-    Order stays: the parts of a layer stand where it stood, each with all that the network says of the whole. Pinned
-    layers stay whole. Parts take the places of empty layers; with `fine`, small things and words come apart too, and
-    where the network saw nothing but ground, what colour tells from the ground is a thing.
+    Order stays: the parts of a layer stand where it stood, what came off it above it, each with all that the network
+    says of the whole. Pinned layers stay whole. Parts take the places of empty layers; with `fine`, small things and
+    words come apart too, and where the network saw nothing but ground, what colour tells from the ground is a thing.
     """
     label = seen_labels(working, coarse)
     origin = np.arange(len(coarse.visible))
     free = origin.size - coarse.pinned
     if fine and free > 1 and working.odds is not None and not ((label > 0) & (label < free)).any():
         label = np.where((label == 0) & (working.odds < 1), 1, label).astype(np.uint8)
-    letters = _lettering(label, working)
-    label, of = _parted(label, letters, free, origin.size, most, _LEAST)
-    origin = origin[of]
+    stack = _Labels(label=label, origin=origin, pinned=coarse.pinned, most=most)
+    cards = lettering_on(working, label, free)
+    stack.put_above(cards)
+    letters = _lettering(stack.label, working)
+    stack.part(letters, _LEAST)
     if fine:
-        label, of = _parted(label, np.zeros_like(letters), origin.size - coarse.pinned, origin.size, most, _LEAST_FINE)
-        origin = origin[of]
-    label = _without_crumbs(label, letters, origin.size - coarse.pinned)
-    order = ordered(label[::_STEP, ::_STEP], origin.size - coarse.pinned, origin.size)
-    origin, label = origin[order], np.argsort(order).astype(np.uint8)[label]
-    return replace(
-        coarse,
-        visible=coarse.visible[origin],
-        alpha=coarse.alpha[origin],
-        rgb=coarse.rgb[origin],
-        confidence=coarse.confidence[origin],
-        label=label,
+        stack.part(np.zeros_like(letters), _LEAST_FINE)
+    laid = np.any([part.mask for part in cards], axis=0) if cards else np.zeros(label.shape, bool)
+    stack.label = _without_crumbs(stack.label, letters, stack.free, laid)
+    return stack.answer(coarse)
+
+
+def fill_up(working: Working, coarse: Coarse, most: int) -> Coarse:
+    """The answer, its labels settled, with what stands out of layers as layers above them, the largest first, as long
+    as there are fewer than `most`; they take the places of empty layers."""
+    stack = _Labels(
+        label=seen_labels(working, coarse), origin=np.arange(len(coarse.visible)), pinned=coarse.pinned, most=most
     )
+    stack.put_above(lettering_on(working, stack.label, stack.free, cards=False))
+    stack.put_above(parts_on(working, stack.label, stack.free, stack.origin.size, stack.room()))
+    return stack.answer(coarse)
+
+
+def shown(coarse: Coarse) -> int:
+    """How many layers of an answer, its labels settled, show more than next to nothing."""
+    assert coarse.label is not None
+    return int(np.count_nonzero(np.bincount(coarse.label.ravel()) >= _LEAST_FINE * coarse.label.size))
+
+
+@dataclass(kw_only=True, slots=True)
+class _Labels:
+    """Who is seen at each working pixel, while layers are added."""
+
+    label: UInt8[np.ndarray, "h w"]
+    origin: Int[np.ndarray, " n"]
+    """The answer's layer that each is of."""
+    pinned: int
+    """How many of the topmost layers stay as they are."""
+    most: int
+
+    @property
+    def free(self) -> int:
+        """The first of the pinned layers."""
+        return self.origin.size - self.pinned
+
+    def empty(self) -> list[int]:
+        """Upper layers that show next to nothing, the least first."""
+        area = np.bincount(self.label.ravel(), minlength=self.origin.size)
+        least = _LEAST_FINE * self.label.size
+        return sorted((number for number in range(1, self.free) if area[number] < least), key=lambda k: area[k])
+
+    def room(self) -> int:
+        """How many layers may be added, with the places of those that show next to nothing."""
+        return max(self.most, self.origin.size) - self.origin.size + len(self.empty())
+
+    def answer(self, coarse: Coarse) -> Coarse:
+        """The answer with these layers, in the order that outlines tell."""
+        order = ordered(self.label[::_STEP, ::_STEP], self.free, self.origin.size)
+        origin = self.origin[order]
+        return replace(
+            coarse,
+            visible=coarse.visible[origin],
+            alpha=coarse.alpha[origin],
+            rgb=coarse.rgb[origin],
+            confidence=coarse.confidence[origin],
+            label=np.argsort(order).astype(np.uint8)[self.label],
+        )
+
+    def put_above(self, parts: list[LaidOn]) -> None:
+        """Make parts, the first ones if there is no room for all, layers just above the one that they are of, which may
+        be an earlier part; empty layers go to make room, and what they showed to what is nearest."""
+        count, empty, room = self.origin.size, self.empty(), self.room()
+        parts = parts[:room]
+        if not parts:
+            return
+        lost = empty[: max(0, len(empty) + len(parts) - room)]
+        order = [number for number in range(count) if number not in lost]
+        parent = np.arange(count + len(parts))
+        raised = self.label.astype(np.int64)
+        for new, part in enumerate(parts, start=count):
+            raised[part.mask], parent[new] = new, part.layer
+            above = order.index(part.layer) + 1
+            while above < len(order) and _descends(order[above], part.layer, parent):
+                above += 1
+            order.insert(above, new)
+        for new in range(count, parent.size):
+            parent[new] = parent[parent[new]]
+        place = np.zeros(parent.size, np.uint8)
+        place[order] = np.arange(len(order))
+        self.label, self.origin = place[raised], self.origin[parent[order]]
+        gone = np.isin(raised, lost)
+        if gone.any():
+            nearest: Any = ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
+            self.label = self.label[tuple(nearest)]
+
+    def part(self, letters: Int[np.ndarray, "h w"], least: float) -> None:
+        """Make things that lie apart layers, the largest first."""
+        small, empty = self.label[::_STEP, ::_STEP], self.empty()
+        numbers = [number for number in range(1, self.free) if number not in empty]
+        things = [thing for number in numbers for thing in _things(small, letters, number, least)[1:]]
+        things.sort(key=lambda thing: -thing.area)
+        self.put_above(
+            [
+                LaidOn(t.layer, (self.label == t.layer) & _enlarged(t.parts == t.number, self.label.shape))
+                for t in things[: self.room()]
+            ]
+        )
+
+
+def _descends(number: int, layer: int, parent: Int[np.ndarray, " n"]) -> bool:
+    """Whether a layer came off another, or off what did."""
+    while parent[number] != number and number != layer:
+        number = int(parent[number])
+    return number == layer
 
 
 def _lettering(label: UInt8[np.ndarray, "h w"], working: Working) -> Int[np.ndarray, "H W"]:
@@ -89,10 +188,10 @@ def _lettering(label: UInt8[np.ndarray, "h w"], working: Working) -> Int[np.ndar
 
 
 def _without_crumbs(
-    label: UInt8[np.ndarray, "h w"], letters: Int[np.ndarray, "H W"], free: int
+    label: UInt8[np.ndarray, "h w"], letters: Int[np.ndarray, "H W"], free: int, laid: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w"]:
     """Labels where what still lies apart in a layer, too small for any, goes with the upper layer that it touches most:
-    the network saw that it stands out, not of what it is a part."""
+    the network saw that it stands out, not of what it is a part. What is `laid` on another stays."""
     small, out = label[::_STEP, ::_STEP], label.copy()
     for number in range(1, free):
         own = small == number
@@ -101,46 +200,14 @@ def _without_crumbs(
             if not 0 < area[crumb] < _LEAST_FINE * small.size:
                 continue
             mask = own & (parts == crumb)
+            if laid[::_STEP, ::_STEP][mask].any():
+                continue
             rim = (cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~mask
             beside = np.bincount(small[rim], minlength=free)[:free]
             beside[[0, number]] = 0
             if beside.max() > _TOUCHES * rim.sum():
                 out[(label == number) & _enlarged(parts == crumb, label.shape)] = beside.argmax()
     return out
-
-
-def _parted(
-    label: UInt8[np.ndarray, "h w"], letters: Int[np.ndarray, "H W"], free: int, count: int, most: int, least: float
-) -> tuple[UInt8[np.ndarray, "h w"], Int[np.ndarray, " n"]]:
-    """Labels where things apart have their own, and for each new label the one that it was."""
-    area = np.bincount(label.ravel(), minlength=count)
-    empty = [number for number in range(1, free) if area[number] < _LEAST_FINE * label.size]
-    things = [
-        thing
-        for number in range(1, free)
-        if number not in empty
-        for thing in _things(label[::_STEP, ::_STEP], letters, number, least)[1:]
-    ]
-    things.sort(key=lambda thing: -thing.area)
-    room = max(most, count) - count + len(empty)
-    things = things[:room]
-    lost = sorted(empty, key=lambda number: area[number])[: max(0, len(empty) + len(things) - room)]
-    out, origin = np.zeros_like(label), [0]
-    for number in range(1, count):
-        if number in lost:
-            continue
-        own = label == number
-        out[own] = len(origin)
-        origin.append(number)
-        for thing in things:
-            if thing.layer == number:
-                out[own & _enlarged(thing.parts == thing.number, label.shape)] = len(origin)
-                origin.append(number)
-    gone = np.isin(label, lost)
-    if gone.any():
-        nearest: Any = ndimage.distance_transform_edt(gone, return_distances=False, return_indices=True)
-        out = out[tuple(nearest)]
-    return out, np.array(origin)
 
 
 def _things(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from lamina.decompose.apart import set_apart
+from lamina.decompose.apart import fill_up, set_apart, shown
 from lamina.decompose.coarse import Coarse
 from lamina.decompose.compact import NOTHING, Compact
 from lamina.decompose.exact import Fidelity, make_exact
@@ -93,6 +93,8 @@ class _Stack:
     fidelity: Fidelity
     verdict: Verdict
     warnings: list[str]
+    failed: bool
+    """Whether it looks failed; half of the layers asked for that had to be filled up with parts are that too."""
 
 
 class Decomposer:
@@ -215,7 +217,7 @@ class Decomposer:
         """
         working = Working(rgba)
         coarse, _ = self._steered(rgba, options, attempt, working)
-        return _set_apart(working, coarse, options)
+        return _filled(working, _set_apart(working, coarse, options), options)
 
     def _steered(
         self, rgba: UInt8[np.ndarray, "h w 4"], options: DecomposeOptions, attempt: int, working: Working
@@ -242,7 +244,7 @@ class Decomposer:
     ) -> _Stack:
         """The whole path, and further looks where it looks failed."""
         stack = self._once(rgba, options, 0, key=key, ground=ground, on_step=on_step)
-        if stack.tidied.failed and options.layers != 1 and int(np.ptp(rgba, axis=(0, 1)).max()) > _EVEN:
+        if stack.failed and options.layers != 1 and int(np.ptp(rgba, axis=(0, 1)).max()) > _EVEN:
             best = self._best_look(rgba, options, on_step)
             if best:
                 stack = self._once(rgba, options, best, key=key, ground=ground, on_step=None)
@@ -280,6 +282,8 @@ class Decomposer:
         coarse, warnings = self._steered(rgba, options, attempt, working)
         _tell(on_step, "model")
         coarse = _set_apart(working, coarse, options)
+        scarce = options.layers != "auto" and 2 * shown(coarse) <= options.layers
+        coarse = _filled(working, coarse, options)
         layers = lift(rgba, coarse, working=working)
         _tell(on_step, "lift")
         layers, fidelity = make_exact(rgba, layers)
@@ -292,7 +296,8 @@ class Decomposer:
         names = [layer.name for layer in tidied.layers]
         said += [f"a ghost of '{names[k]}' is left below it" for k in verdict.ghosts]
         said += [f"'{names[c.lower]}' and '{names[c.upper]}' look like one thing cut in two" for c in verdict.cuts]
-        return _Stack(tidied=tidied, fidelity=fidelity, verdict=verdict, warnings=said)
+        failed = scarce or tidied.failed
+        return _Stack(tidied=tidied, fidelity=fidelity, verdict=verdict, warnings=said, failed=failed)
 
     def _record(self, stack: _Stack, options: DecomposeOptions) -> dict[str, Any]:
         """What a document remembers of how it was made."""
@@ -318,6 +323,11 @@ def _set_apart(working: Working, coarse: Coarse, options: DecomposeOptions) -> C
     if options.detail == "coarse":
         return coarse
     return set_apart(working, coarse, options.max_layers, fine=options.detail == "fine")
+
+
+def _filled(working: Working, coarse: Coarse, options: DecomposeOptions) -> Coarse:
+    """With parts of layers as layers, where more were asked for than there are."""
+    return coarse if options.layers == "auto" else fill_up(working, coarse, options.layers)
 
 
 def _tell(on_step: Callable[[int, int], None] | None, stage: str) -> None:
