@@ -169,14 +169,12 @@ def test_single_letters_of_a_line_are_no_parts() -> None:
     assert not parts_on(working, card.astype(np.uint8), 2, 2, 5)
 
 
-def test_lettering_on_a_restless_ground_or_faint_or_next_to_none_stays() -> None:
+def test_lettering_on_a_restless_ground_or_next_to_none_stays() -> None:
     working, card, dark = button()
     label, pixels = card.astype(np.uint8), working.rgb.copy()
     noise = np.random.default_rng(0).integers(-60, 60, (*card.shape, 1))
     restless = np.where((card & ~dark)[..., None], np.clip(pixels + noise, 80, 255), pixels).astype(np.uint8)
-    faint = np.where(dark[..., None], np.uint8(228), pixels)
-    for changed in (restless, faint):
-        assert not lettering_on(working_of(Image.fromarray(changed)), label, 2, cards=False)
+    assert not lettering_on(working_of(Image.fromarray(restless)), label, 2, cards=False)
     image = Image.new("RGB", (1000, 800), WHITE)
     ImageDraw.Draw(image).text((500, 400), "llll", (20, 20, 20), ImageFont.load_default(12))
     small = working_of(image)

@@ -23,8 +23,8 @@ __all__ = ["LaidOn", "lettering_on", "parts_on"]
 _MOSTLY, _AROUND = 0.8, 0.7
 """Shares of a line of letters, and of what is close around it, that one layer has, from which the line lies on it."""
 
-_PRINTED, _CONTRAST = 0.5, 30.0
-"""Share of a line on an even ground, and its difference (0-255) from what is around it, from which it is letters."""
+_PRINTED = 0.5
+"""Share of a line on an even ground, from which it is letters."""
 
 _EVEN = 0.7
 """Share of one region in what a layer is beside its letters, from which it is a card."""
@@ -75,8 +75,6 @@ def lettering_on(working: Working, label: UInt8[np.ndarray, "h w"], free: int, *
     own = np.bincount(around, label[ring] == owner[around], count) / np.maximum(np.bincount(around, minlength=count), 1)
     lies = (owner > 0) & (owner < free) & (has.max(axis=1) > _MOSTLY * area) & (own > _AROUND)
     lies &= np.bincount(line, working.printed[ink], count) > _PRINTED * area
-    differ = _colours(line, working.rgb[ink], count) - _colours(around, working.rgb[ring], count)
-    lies &= np.abs(differ).max(axis=1) > _CONTRAST
     lies[0] = False
     shown = np.bincount(label.ravel(), minlength=kinds)
     found: list[tuple[int, LaidOn]] = []
