@@ -5,9 +5,10 @@
     lamina data harvest OUT/validation -o SHARDS/validation --refuse PICTURES
     lamina data harvest OUT/test -o SHARDS/test --refuse PICTURES
 
-recipes/documents.jsonl lists repository, commit, path, licence and SHA-256 of every file, and of some from which nothing
-has learned yet (`spare`); CLONES holds each repository as OWNER+NAME (a work tree or a bare one). XCF files become PSD by Debian's GIMP 2.10. What is missing, or is another
-file than was learned from, is named and left out. None of the documents is part of this repository.
+recipes/documents.jsonl lists repository, commit, path, licence and SHA-256 of every file, and of some from which
+nothing has learned yet (`spare`); CLONES holds each repository as OWNER+NAME (a work tree or a bare one). XCF files
+become PSD by Debian's GIMP 2.10. What is missing, or is another file than was learned from, is named and left out. None
+of the documents is part of this repository.
 """
 
 import argparse
