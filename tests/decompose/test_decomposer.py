@@ -206,6 +206,25 @@ def test_further_looks_are_bounded_and_only_for_what_failed() -> None:
     assert plain.looks == [0], "nothing is there to be parted"
 
 
+def test_layers_asked_for_are_filled_up_and_a_look_that_needs_as_many_more_as_it_found_counts_as_failed() -> None:
+    rows, columns = np.mgrid[:240, :360]
+    face = np.full((240, 360, 3), (90, 160, 90), np.uint8)
+    for row, column, radius, colour in (
+        (120, 120, 59, (200, 40, 40)),
+        (110, 100, 12, (250, 250, 250)),
+        (110, 140, 12, (250, 250, 250)),
+        (150, 120, 10, (40, 40, 200)),
+    ):
+        face[np.hypot(rows - row, columns - column) < radius] = colour
+    for layers, looks in ((3, [0]), (4, [0, 0, 1, 2, 3])):
+        disc = Stubborn(good=0)
+        document = Decomposer(disc)(face, DecomposeOptions(layers=layers))
+        assert len(document.layers) == layers
+        assert disc.looks == looks
+        assert_composites_to(document, np.dstack([face, np.full((240, 360), 255, np.uint8)]))
+    assert len(Decomposer(Stubborn(good=0))(face).layers) == 2, "left alone, parts stay"
+
+
 class Bands(Compact):
     """Sees as many bands side by side as it is told; left alone, five, of which the last may waver."""
 
