@@ -79,9 +79,10 @@ def set_apart(working: Working, coarse: Coarse, most: int, *, fine: bool = False
 def fill_up(working: Working, coarse: Coarse, most: int) -> Coarse:
     """The answer, its labels settled, with what stands out of layers as layers above them, the largest first, as long
     as there are fewer than `most`; they take the places of empty layers."""
-    stack = _Labels(
-        label=seen_labels(working, coarse), origin=np.arange(len(coarse.visible)), pinned=coarse.pinned, most=most
-    )
+    assert coarse.label is not None
+    stack = _Labels(label=coarse.label, origin=np.arange(len(coarse.visible)), pinned=coarse.pinned, most=most)
+    if not stack.room():
+        return coarse
     stack.put_above(lettering_on(working, stack.label, stack.free, cards=False))
     stack.put_above(parts_on(working, stack.label, stack.free, stack.origin.size, stack.room()))
     return stack.answer(coarse)

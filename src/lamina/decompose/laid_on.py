@@ -149,17 +149,14 @@ class _Graph:
         order = np.argsort(-area, kind="stable")
         if np.count_nonzero(area) < 2:
             return []
-        base, canvas = order[0], self.area.sum()
+        base, canvas = inside & (part == order[0]), self.area.sum()
+        ground = self._colour_of(base)
         single: list[tuple[float, Any, Any]] = []
         for number in order[1 : 1 + _PARTS]:
             if area[number] < _LEAST_PART * canvas:
                 break
             own = inside & (part == number)
-            whole = own | self._held(inside & ~own, inside & (part == base))
-            colour = np.average(self.colour[own], axis=0, weights=self.area[own])
-            ground = np.average(
-                self.colour[inside & (part == base)], axis=0, weights=self.area[inside & (part == base)]
-            )
+            whole, colour = own | self._held(inside & ~own, base), self._colour_of(own)
             if np.abs(colour - ground).max() > _OTHER and self._stands_out(whole, inside):
                 single.append((self.area[whole].sum(), colour, whole))
         found: list[tuple[float, Any]] = []
@@ -171,6 +168,9 @@ class _Graph:
             if _LEAST * canvas < size < _MOST * self.area[inside].sum():
                 found.append((size, nodes))
         return sorted(found, key=lambda pair: -pair[0])
+
+    def _colour_of(self, nodes: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " 3"]:
+        return np.average(self.colour[nodes], axis=0, weights=self.area[nodes])
 
     def _joined(self, inside: Bool[np.ndarray, " n"], along: Bool[np.ndarray, " m"]) -> Int[np.ndarray, " n"]:
         """Number what hangs together within `inside` over borders `along`."""
