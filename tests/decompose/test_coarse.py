@@ -76,6 +76,17 @@ def test_letters_in_the_colour_of_the_page_are_no_holes_in_a_button(*, half: boo
     assert label[:95].max() == 0
 
 
+def test_a_page_is_ground_though_the_network_takes_half_of_it_for_the_thing() -> None:
+    picture = np.full((300, 400, 4), 255, np.uint8)
+    picture[120:180, 250:350, :3] = (30, 100, 240)
+    thing = picture[..., 0] == 30
+    upper = np.zeros((30, 40), np.float32)
+    upper[:, 20:] = 0.98
+    visible = np.stack([1 - upper, upper])
+    label = seen_labels(Working(picture), replace(answer(0.0), visible=visible, alpha=visible))
+    assert np.array_equal(label == 1, thing)
+
+
 def test_only_letters_on_an_even_ground_are_spared() -> None:
     """On a restless one a line may be a part of it: there colour decides, against a weak answer of the network."""
     picture, letters = button()

@@ -73,6 +73,7 @@ def test_pictures_with_alpha_and_single_layers_stay_as_they_are() -> None:
 def test_where_colour_agrees_and_is_surer_it_has_its_say() -> None:
     rgba, thing = card()
     rgba[thing] = (40, 60, 90, 255)
+    rgba[120:, :40, :3] = 200  # so that it is no page
     told = answer(thing, 0.4)
     read = always(0.2).read(Working(rgba), told)
     assert read.odds is not None

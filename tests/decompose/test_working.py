@@ -1,5 +1,7 @@
 """The picture at the size that labels are found on."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ def test_a_picture_is_reduced_to_an_area_and_a_side(size: tuple[int, int], worki
 def test_what_it_tells_is_found_once_and_the_same_when_told_ahead() -> None:
     asked, told = Working(picture(160, 120)), Working(picture(160, 120))
     told.tell()
-    assert told.__dict__.keys() >= {"lines", "odds", "regions", "ground"}
+    assert told.__dict__.keys() >= {"lines", "odds", "regions", "ground", "page"}
     assert asked.lines is asked.lines
     assert np.array_equal(asked.lines, told.lines)
     assert asked.odds is not None
@@ -46,3 +48,30 @@ def test_colour_tells_no_ground_where_a_picture_has_alpha() -> None:
     found = Working(clear)
     assert found.odds is None
     assert not found.opaque
+
+
+def test_the_even_region_all_round_is_a_page() -> None:
+    rgba = picture(160, 120)
+    rgba[70:100, 20:60, :3] = 251  # a card hardly darker than the page is none of it
+    page = Working(rgba).page
+    assert page is not None
+    assert np.array_equal(page, (rgba[..., :3] == 255).all(axis=2))
+
+
+def beside(rgba: np.ndarray) -> None:
+    rgba[:, :20, :3] = (30, 60, 90)
+
+
+def across(rgba: np.ndarray) -> None:
+    rgba[..., :3] = np.linspace(200, 255, rgba.shape[1]).astype(np.uint8)[:, None]
+
+
+def clear(rgba: np.ndarray) -> None:
+    rgba[:, :5, 3] = 0
+
+
+@pytest.mark.parametrize("change", [beside, across, clear])
+def test_what_does_not_go_round_or_is_not_even_or_opaque_is_no_page(change: Callable[[np.ndarray], None]) -> None:
+    rgba = picture(160, 120)
+    change(rgba)
+    assert Working(rgba).page is None

@@ -97,12 +97,16 @@ def _off_ground(
 
 
 def visible_weights(working: Working, coarse: Coarse) -> Float[np.ndarray, "L h w"]:
-    """The network's visible weights at working size, the ground's helped by what was read, or by colour."""
+    """The network's visible weights at working size, the ground's helped by what was read, or by colour; a page is
+    nothing but ground."""
     weights = enlarged_weights(working, coarse)
     odds = working.odds if coarse.odds is None else coarse.odds
     if odds is not None:
         weights[0] *= odds
         weights /= weights.sum(axis=0)
+    if working.page is not None:
+        weights[:, working.page] = 0
+        weights[0, working.page] = 1
     return weights
 
 

@@ -11,7 +11,7 @@ from lamina.decompose.letters import lines, printed
 from lamina.decompose.regions import segment
 from lamina.decompose.together import together
 from lamina.model.cues import border_ground
-from lamina.pixels import bleed
+from lamina.pixels import bleed, channel_max
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -19,6 +19,12 @@ __all__ = ["Working"]
 
 _AREA, _SIDE = 1024 * 819, 1280
 """Pixels of the working picture, and its longer side, at most."""
+
+_ALL_ROUND = 0.95
+"""Share of the picture's rim that is a page's."""
+
+_EVEN, _SAME = 0.75, 3
+"""Share of a page that has one colour, and how far off (0-255) it may be."""
 
 
 class Working:
@@ -68,7 +74,22 @@ class Working:
         reached, near = self.ground
         return ground_odds(reached & ~self.printed, near & ~self.printed)
 
+    @cached_property
+    def page(self) -> Bool[np.ndarray, "H W"] | None:
+        """What has the colour of the one region that goes round an opaque picture, in that region; None where none
+        does, or it is of no one colour. All else lies on it."""
+        if not self.opaque:
+            return None
+        rim = np.concatenate([self.regions[0], self.regions[-1], self.regions[:, 0], self.regions[:, -1]])
+        share = np.bincount(rim) / rim.size
+        if share.max() < _ALL_ROUND:
+            return None
+        region = self.regions == share.argmax()
+        colour = np.median(self.rgb[region], axis=0)
+        page = region & (channel_max(np.abs(self.rgb - colour)) <= _SAME)
+        return page if np.count_nonzero(page) > _EVEN * np.count_nonzero(region) else None
+
     def tell(self) -> None:
         """Find out all that a lift asks for."""
         together(lambda: self.lines, lambda: self.ground)
-        _ = self.odds
+        _ = self.odds, self.page
