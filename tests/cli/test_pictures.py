@@ -44,9 +44,10 @@ def run() -> Run:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """Two halves, and a yellow square on the left one."""
+    """Two halves, darker below, and a yellow square on the left one."""
     rgb = np.zeros((60, 80, 3), np.uint8)
     rgb[:, :40], rgb[:, 40:] = (200, 60, 40), (40, 80, 190)
+    rgb -= np.linspace(0, 30, 60).astype(np.uint8)[:, None, None]
     rgb[20:40, 10:30] = (240, 220, 60)
     Image.fromarray(rgb).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"

@@ -123,7 +123,7 @@ def test_a_coarse_guess_counts_only_where_a_layer_is_seen_nowhere():
     ghost = [np.full_like(colours[0], 255), *colours[1:]]
     ground = on_canvas(lift(flat(colours, alphas), coarse_of(ghost, alphas))[0])
     assert np.abs(ground[..., :3] - colours[0]).max() < 6
-    alphas[1][:] = 1
+    alphas[1][:], ghost[1] = 1, colours[0]
     ground = on_canvas(lift(flat(ghost, alphas), coarse_of(ghost, alphas))[0])
     assert (ground[:60, :, :3] > 250).all()
 
