@@ -66,11 +66,11 @@ def across(rgba: np.ndarray) -> None:
     rgba[..., :3] = np.linspace(200, 255, rgba.shape[1]).astype(np.uint8)[:, None]
 
 
-def clear(rgba: np.ndarray) -> None:
+def part_clear(rgba: np.ndarray) -> None:
     rgba[:, :5, 3] = 0
 
 
-@pytest.mark.parametrize("change", [beside, across, clear])
+@pytest.mark.parametrize("change", [beside, across, part_clear])
 def test_what_does_not_go_round_or_is_not_even_or_opaque_is_no_page(change: Callable[[np.ndarray], None]) -> None:
     rgba = picture(160, 120)
     change(rgba)

@@ -84,10 +84,11 @@ class Working:
         share = np.bincount(rim) / rim.size
         if share.max() < _ALL_ROUND:
             return None
-        region = self.regions == share.argmax()
-        colour = np.median(self.rgb[region], axis=0)
-        page = region & (channel_max(np.abs(self.rgb - colour)) <= _SAME)
-        return page if np.count_nonzero(page) > _EVEN * np.count_nonzero(region) else None
+        page = self.regions == share.argmax()
+        colours = self.rgb[page].astype(np.int16)
+        alike = channel_max(np.abs(colours - np.median(colours, axis=0).astype(np.int16))) <= _SAME
+        page[page] = alike
+        return page if alike.mean() > _EVEN else None
 
     def tell(self) -> None:
         """Find out all that a lift asks for."""
